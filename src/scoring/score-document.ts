@@ -1,0 +1,76 @@
+import type { Quantity } from '../signal/quantity.ts';
+import type { Warning } from '../signal/warnings.ts';
+
+/** Figures of one window, in the units that their names end in. Null is "not known", never 0. */
+export interface ScoredWindow {
+  /** The number that the source prints (EnergyRunner 2, 4, 6...; MLCommons 0, 1, 2...; our own 0, 1, 2...). */
+  index: number;
+  start_s: number;
+  duration_s: number;
+  runtime_s: number;
+  energy_uJ: number;
+  power_uW: number;
+  inferences: number | null;
+  energyPerInference_uJ: number | null;
+  throughput_ips: number | null;
+  /** FPS/W, which is the same thing. */
+  inferencesPerJoule: number | null;
+  netEnergy_uJ?: number;
+  netEnergyPerInference_uJ?: number;
+  /** Slicing method that gave the energy, e.g. `guard-band/1`. */
+  method: string;
+  /** Largest relative error that the slicing rule may leave (proportional rule); null where the rule leaves none or it is not known. */
+  biasBound_rel: number | null;
+  samples: number;
+  missingSamples: number | null;
+  saturatedSamples: number;
+  rangeSwitches: number;
+  /** Simulated runs only. */
+  truth?: { energy_uJ: number; error_rel: number; tolerance_rel: number };
+}
+
+export interface ScoreMedian {
+  energyPerInference_uJ: number | null;
+  throughput_ips: number | null;
+  inferencesPerJoule: number | null;
+}
+
+/** One idle baseline. */
+export interface Baseline {
+  method: string;
+  power_W: number;
+  u_W: number | null;
+  n: number;
+}
+
+export interface ScoreDocument {
+  schema: 'joulemark.score/1';
+  source: { format: string; path: string };
+  simulated: boolean | null;
+  /** Profile id, or null. */
+  profile: string | null;
+  /** Slicing rule asked for: `auto`, `proportional`, `guard-band`, `energyrunner`, `mlc-runner`. */
+  slicing: string;
+  windows: ScoredWindow[];
+  median: ScoreMedian;
+  quantities: Record<string, Quantity>;
+  /** Why there is no figure, or null. */
+  refusal: { code: string; message: string } | null;
+  idle: { baselines: Baseline[]; spread_W: number | null; activePower_W: number | null } | null;
+  /** Net energy a inference above the named baseline, only on request. */
+  net: { baseline: string; power_W: number; energyPerInference_uJ: number | null } | null;
+  accuracy: { top1_pct: number | null; auc: number | null; n: number } | null;
+  /** Demands of the profile, each met or not; null where it cannot be told. */
+  gates: { id: string; demand: string; found: string; met: boolean | null }[];
+  /** All samples: windows plus gaps add up to `total`. */
+  totals: {
+    energy_uJ: number;
+    windows_uJ: number;
+    outside_uJ: number;
+    duration_s: number;
+    samples: number;
+    missingSamples: number | null;
+  } | null;
+  provenance: Record<string, unknown>;
+  warnings: Warning[];
+}

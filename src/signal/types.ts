@@ -173,12 +173,18 @@ export interface Window {
   u_ticks: number | null;
 }
 
-/** Plain sums over the samples of one range inside a window, in the source's own units, times ticks where it says dt. */
+/**
+ * Sums over the samples of one range inside a window, in the source's own units: sum of w*x, where w is 1 for a
+ * sample that lies inside and a fraction for one that a boundary splits. Irregular streams: w is the overlap in seconds.
+ * Multiply by `WindowSlice.dt_s` for the integral over time (not `energy`, which is a plain sum).
+ */
 export interface RangeSums {
   range: number;
   /** Samples, fractional where the slicing rule splits boundary samples. */
   n: number;
-  /** Sum of each quantity (not times dt); absent quantities are 0. */
+  /** Time that these samples cover, in s. */
+  time_s: number;
+  /** One entry for each quantity; absent quantities are 0. */
   current: number;
   voltage: number;
   power: number;
@@ -194,6 +200,8 @@ export interface WindowSlice {
   stream: string;
   /** Method id with its version, e.g. `guard-band/1`. */
   method: string;
+  /** Turns the sums into integrals over time: seconds a sample (regular streams), 1 (irregular streams). */
+  dt_s: number;
   /** One entry for each range that occurs, ascending. */
   ranges: RangeSums[];
   rangeSwitches: number;
@@ -205,9 +213,13 @@ export interface WindowSlice {
   missingUnknown: boolean;
   /** True where the window reaches beyond the first or last sample. */
   outside: boolean;
-  /** Mean power (source units of the energy method) just outside both edges, with the count and the standard deviation; null where there is none. */
+  /** Mean power in W just outside both edges; null where there is none or the rule does not look at it. */
   before: OutsidePower | null;
   after: OutsidePower | null;
+  /** Energy in J, where the rule corrects the plain sums (guard band); null where the sums are the answer. */
+  correctedEnergy_J: number | null;
+  /** Bound of the bias that the rule may leave, in J; null where it is not known. */
+  biasBound_J: number | null;
 }
 
 export interface OutsidePower {

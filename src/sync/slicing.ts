@@ -9,9 +9,9 @@ export interface SlicingRule {
   /** Method id with its version; changed arithmetic gets a new version. */
   id: string;
   /**
-   * `stream`: windows come mapped to the stream's clock (all rules of our own). `edges`: windows keep the numbers of
+   * `tickHz` is the rate of the clock that the windows are on. `stream`: windows come mapped to the stream's clock (all rules of our own). `edges`: windows keep the numbers of
    * the edge clock, because the published arithmetic compares those raw numbers with a grid of its own.
    */
   windowClock: 'stream' | 'edges';
-  makeSlicer(stream: StreamInfo, windows: Window[]): Stage<SampleBlock | Gap, WindowSlice>;
+  makeSlicer(stream: StreamInfo, windows: Window[], tickHz: number): Stage<SampleBlock | Gap, WindowSlice>;
 }

@@ -1,0 +1,90 @@
+import type { ScoreDocument, ScoredWindow } from '../scoring/score-document.ts';
+import type { Coverage } from '../signal/quantity.ts';
+import { quantileOfSorted } from '../stats/quantile.ts';
+
+/** A figure that stands at the top of a report. */
+export interface HeadlineFigure {
+  id: 'energyPerInference' | 'throughput' | 'inferencesPerJoule' | 'top1' | 'auc';
+  label: string;
+  value: number | null;
+  unit: string;
+  /** In the same unit; null while unknown. */
+  u: number | null;
+  coverage: Coverage | null;
+}
+
+/**
+ * The figures of a score that everybody asks for, with the uncertainty that stands in `quantities` under the same
+ * name and unit. Accuracy is there only where it was measured.
+ */
+export function headlineFigures(document: ScoreDocument): HeadlineFigure[] {
+  const { median, accuracy } = document;
+  const figure = (id: HeadlineFigure['id'], label: string, value: number | null, unit: string): HeadlineFigure => {
+    const quantity = document.quantities[id];
+    const known = quantity !== undefined && quantity.unit === unit;
+    return { id, label, value, unit, u: known ? quantity.u : null, coverage: known ? quantity.coverage : null };
+  };
+  const figures = [
+    figure('energyPerInference', 'Energy per inference', median.energyPerInference_uJ, 'uJ'),
+    figure('throughput', 'Throughput', median.throughput_ips, 'inf/s'),
+    figure('inferencesPerJoule', 'Inferences per joule', median.inferencesPerJoule, 'inf/J'),
+  ];
+  if (accuracy?.top1_pct != null) figures.push(figure('top1', 'Top-1 accuracy', accuracy.top1_pct, '%'));
+  if (accuracy?.auc != null) figures.push(figure('auc', 'AUC', accuracy.auc, ''));
+  return figures;
+}
+
+/** How the windows of a run differ in one figure. */
+export interface Spread {
+  n: number;
+  min: number;
+  q1: number;
+  median: number;
+  q3: number;
+  max: number;
+  /** (max - min) / |median|; null where the median is 0. */
+  range_rel: number | null;
+}
+
+/** Spread of the numbers that are known; null where none is. Quantiles are type 7. */
+export function spreadOf(values: Iterable<number | null>): Spread | null {
+  const known: number[] = [];
+  for (const value of values) if (value !== null) known.push(value);
+  if (known.length === 0) return null;
+  const ascending = Float64Array.from(known).sort();
+  const min = ascending[0]!;
+  const max = ascending.at(-1)!;
+  const median = quantileOfSorted(ascending, 0.5)!;
+  return {
+    n: ascending.length,
+    min,
+    q1: quantileOfSorted(ascending, 0.25)!,
+    median,
+    q3: quantileOfSorted(ascending, 0.75)!,
+    max,
+    range_rel: median === 0 ? null : (max - min) / Math.abs(median),
+  };
+}
+
+/** The columns of a table of windows, in the order of reading. */
+export const windowColumns: {
+  id: string;
+  label: string;
+  unit: string;
+  digits: number;
+  value: (window: ScoredWindow) => number | null;
+}[] = [
+  { id: 'start', label: 'start', unit: 's', digits: 5, value: (window) => window.start_s },
+  { id: 'duration', label: 'duration', unit: 's', digits: 5, value: (window) => window.duration_s },
+  { id: 'energy', label: 'energy', unit: 'uJ', digits: 5, value: (window) => window.energy_uJ },
+  { id: 'power', label: 'power', unit: 'uW', digits: 4, value: (window) => window.power_uW },
+  { id: 'inferences', label: 'inferences', unit: '', digits: 1, value: (window) => window.inferences },
+  {
+    id: 'energyPerInference',
+    label: 'energy/inf',
+    unit: 'uJ',
+    digits: 5,
+    value: (window) => window.energyPerInference_uJ,
+  },
+  { id: 'throughput', label: 'inf/s', unit: '', digits: 4, value: (window) => window.throughput_ips },
+];

@@ -66,7 +66,8 @@ export async function listSerial(loader: LoadSerial = loadSerialport): Promise<S
 }
 
 /**
- * Opens a serial port, 8N1.
+ * Opens a serial port, 8N1. Bulk in both directions at once can stall a write inside serialport 13 (seen on PTYs, with
+ * writes larger than the system's buffer); write() then rejects with `device.stalled`. Commands are far smaller.
  * @throws DeviceError `device.missing`, `device.permission`, `device.busy`, `device.open`, `device.stalled` or
  * `dependency.missing`
  */

@@ -66,6 +66,17 @@ export function spreadOf(values: Iterable<number | null>): Spread | null {
   };
 }
 
+/** How a simulated run compares with its own truth; null where no window knows its truth. */
+export function truthSummary(
+  document: ScoreDocument,
+): { windows: number; within: number; largestError_rel: number } | null {
+  const truths = document.windows.flatMap((window) => window.truth ?? []);
+  if (truths.length === 0) return null;
+  const within = truths.filter((truth) => Math.abs(truth.error_rel) <= truth.tolerance_rel).length;
+  const largestError_rel = truths.reduce((largest, truth) => Math.max(largest, Math.abs(truth.error_rel)), 0);
+  return { windows: truths.length, within, largestError_rel };
+}
+
 /** The columns of a table of windows, in the order of reading. */
 export const windowColumns: {
   id: string;

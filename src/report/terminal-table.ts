@@ -1,7 +1,7 @@
 import stringWidth from 'string-width';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { formatInColumn, formatPercent, formatSeconds, formatSi, formatWithU, siColumn } from '../signal/units.ts';
-import { headlineFigures, spreadOf, windowColumns } from './summary.ts';
+import { headlineFigures, spreadOf, truthSummary, windowColumns } from './summary.ts';
 import { padCells, printable, wrapCells } from './text.ts';
 
 /** What the terminal can do. */
@@ -12,7 +12,7 @@ export interface TerminalStyle {
 }
 
 const MIN_COLUMNS = 40;
-const LABEL_WIDTH = 10;
+const LABEL_WIDTH = 12;
 /** More windows than this are summarised. */
 const MAX_ROWS = 24;
 const FIRST_ROWS = 5;
@@ -91,6 +91,11 @@ export function renderScoreTable(document: ScoreDocument, style: TerminalStyle):
     const parts = `${formatSi(windows_uJ, 'uJ')} in windows, ${formatSi(outside_uJ, 'uJ')} outside`;
     const missing = missingSamples === 0 ? '' : `; missing samples: ${missingSamples ?? 'unknown'}`;
     entry('Total', `${formatSi(energy_uJ, 'uJ')} in ${formatSeconds(duration_s)} (${parts})${missing}`);
+  }
+  const truth = truthSummary(document);
+  if (truth !== null) {
+    const within = `${truth.within} of ${truth.windows} windows within their tolerance`;
+    entry('Truth', `${within}; largest error ${formatPercent(truth.largestError_rel)}`);
   }
   for (const [k, gate] of document.gates.entries()) {
     const answer = gate.met === null ? 'unknown' : gate.met ? 'met' : 'NOT MET';

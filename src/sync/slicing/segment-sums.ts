@@ -99,6 +99,7 @@ export class SegmentSummer {
     } else {
       this.#skipTo(start);
     }
+    this.#position = start + n;
     let k = 0;
     /** Part of sample k that earlier segments have taken. */
     let taken = 0;
@@ -128,7 +129,6 @@ export class SegmentSummer {
       k++;
     }
     this.#addWhole(block, k, n, start);
-    this.#position = start + n;
   }
 
   pushGap(gap: Gap): void {

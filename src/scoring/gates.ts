@@ -1,0 +1,50 @@
+import type { RunPlan } from '../signal/recording.ts';
+import type { Profile } from './profiles/profile.ts';
+import type { ScoreDocument, ScoredWindow } from './score-document.ts';
+
+/** The demands of a profile, each held against what was found; `met` is null where this run cannot tell. */
+export function gatesOf(
+  profile: Profile,
+  plan: RunPlan,
+  windows: ScoredWindow[],
+  accuracy: ScoreDocument['accuracy'],
+  answers: number,
+): ScoreDocument['gates'] {
+  const shortest = Math.min(...windows.map((window) => window.runtime_s));
+  const fewest = Math.min(...windows.map((window) => window.inferences ?? 0));
+  const any = windows.length > 0;
+  const gates: ScoreDocument['gates'] = [
+    {
+      id: 'windows',
+      demand: `${profile.windows} windows`,
+      found: `${windows.length} windows`,
+      met: windows.length >= profile.windows,
+    },
+    {
+      id: 'duration',
+      demand: `at least ${profile.minimumDuration_s} s in each window`,
+      found: any ? `${shortest.toFixed(3)} s in the shortest` : 'no window',
+      met: any ? shortest >= profile.minimumDuration_s : null,
+    },
+    {
+      id: 'iterations',
+      demand: `at least ${profile.minimumIterations} inferences in each window`,
+      found: any ? `${fewest} in the fewest` : 'no window',
+      met: any && plan.inferencesPerWindow !== null ? fewest >= profile.minimumIterations : null,
+    },
+  ];
+  for (const target of profile.quality) {
+    const sign = target.sense === 'at-least' ? '>=' : '<=';
+    const known = target.metric === 'top1_pct' && accuracy?.top1_pct != null;
+    gates.push({
+      id: `quality.${target.metric}`,
+      demand: `${target.metric} ${sign} ${target.value} over the whole data set`,
+      found: known
+        ? `${accuracy!.top1_pct!.toFixed(1)} % over ${accuracy!.n} inputs`
+        : `${answers} answers, no ground truth`,
+      // An energy run sees five inputs: the demand is on the accuracy run of the whole set.
+      met: null,
+    });
+  }
+  return gates;
+}

@@ -1,0 +1,76 @@
+import { type Quantity, quantity, type UncertaintyComponent } from '../signal/quantity.ts';
+import type { StreamInfo, WindowSlice } from '../signal/types.ts';
+import { medianOf } from './metrics.ts';
+import type { Baseline, ScoreDocument, ScoredWindow } from './score-document.ts';
+
+/** Headline quantities. Their `u` stays null while the gain of the instrument is not known: no calibration record exists yet. */
+export function quantitiesOf(
+  windows: ScoredWindow[],
+  medians: ScoreDocument['median'],
+  slices: WindowSlice[],
+  energyMethod: string,
+  stream: StreamInfo,
+  baselines: Baseline[],
+): Record<string, Quantity> {
+  const n = windows.length;
+  const method = `${energyMethod}+median/1`;
+  const toSI = (value: number | null, factor: number) => (value === null ? null : value * factor);
+  const energy = quantity(toSI(medians.energyPerInference_uJ, 1e-6), 'J', method, n);
+  energy.components = budgetOf(windows, slices, stream);
+  const quantities: Record<string, Quantity> = {
+    energyPerInference: energy,
+    throughput: quantity(medians.throughput_ips, '1/s', 'median/1', n),
+    inferencesPerJoule: quantity(medians.inferencesPerJoule, '1/J', method, n),
+    power: quantity(toSI(medianOf(windows.map((window) => window.power_uW)), 1e-6), 'W', method, n),
+  };
+  for (const baseline of baselines) {
+    quantities[`idlePower.${baseline.method.split('/')[0]}`] = quantity(
+      baseline.power_W,
+      'W',
+      baseline.method,
+      baseline.n,
+    );
+  }
+  return quantities;
+}
+
+/** Components of the energy per inference that a single run can tell; the unknown ones stand there as unknown. */
+function budgetOf(windows: ScoredWindow[], slices: WindowSlice[], stream: StreamInfo): UncertaintyComponent[] {
+  const energies = windows.map((window) => window.energyPerInference_uJ).filter((value) => value !== null);
+  const n = energies.length;
+  const mean = energies.reduce((sum, value) => sum + value, 0) / n;
+  const variance = energies.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
+  const components: UncertaintyComponent[] = [
+    {
+      id: 'gain',
+      u: null,
+      distribution: 'rectangular',
+      nu: null,
+      scope: 'rig',
+      provenance: stream.calibration ?? 'no calibration record',
+    },
+    { id: 'offset', u: null, distribution: 'rectangular', nu: null, scope: 'rig', provenance: 'no calibration record' },
+  ];
+  if (n > 1) {
+    components.push({
+      id: 'repeatability',
+      u: Math.sqrt(variance / n) * 1e-6,
+      distribution: 'student-t',
+      nu: n - 1,
+      scope: 'run',
+      provenance: 'type A',
+    });
+  }
+  const edge = slices.find((slice) => slice.window.u_ticks !== null && slice.before !== null);
+  if (edge) {
+    components.push({
+      id: 'edges',
+      u: null,
+      distribution: 'triangular',
+      nu: null,
+      scope: 'window',
+      provenance: `bound of the slicing rule, largest ${(Math.max(...windows.map((window) => window.biasBound_rel ?? 0)) * 100).toPrecision(2)} %`,
+    });
+  }
+  return components;
+}

@@ -1,0 +1,315 @@
+import { RefusalError } from '../signal/errors.ts';
+import type { InferenceResult, Recording, RunPlan, WindowTruth } from '../signal/recording.ts';
+import type { ClockInfo, Edge, StreamInfo, WindowSlice } from '../signal/types.ts';
+import { type Warning, warning } from '../signal/warnings.ts';
+import { median } from '../stats/quantile.ts';
+import { ClockWatch } from '../sync/clock-watch.ts';
+import { energyMethodOf } from '../sync/energy-method.ts';
+import { pairEdges } from '../sync/pairing.ts';
+import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
+import { IdleCollector } from './baseline.ts';
+import { gatesOf } from './gates.ts';
+import { medianOf, windowFigures } from './metrics.ts';
+import { idleOf, netOf } from './net-energy.ts';
+import { type PowerBin, PowerReader, PowerView } from './power-view.ts';
+import { findProfile } from './profiles/index.ts';
+import { quantitiesOf } from './quantities.ts';
+import type { ScoreDocument, ScoredWindow } from './score-document.ts';
+import { top1_pct } from './top1.ts';
+
+export const slicingRules = { auto, proportional, 'guard-band': guardBand } as const;
+
+export type SlicingName = keyof typeof slicingRules;
+
+export interface ScoreRunOptions {
+  slicing?: SlicingName;
+  /** Add net energy above this baseline. */
+  net?: 'low-quantile' | 'two-cluster';
+  /** Called with the share of the recording that has been read, where it is known. */
+  onProgress?: (samples: number) => void;
+}
+
+export interface ScoredRun {
+  document: ScoreDocument;
+  /** The power of the rail in at most 2,000 bins with min and max kept, for plots; null where there is none. */
+  trace: { rail: string; bins: PowerBin[] } | null;
+}
+
+const traceBins = 2000;
+
+/**
+ * Scores a recording of our own kind: edges to windows by its plan, one pass over the samples, figures a window.
+ * An impossible edge sequence gives a document without windows and with the reason in `refusal`: never a guess.
+ * The same code serves a live run (which is scored from its own capture) and every later re-scoring.
+ *
+ * @throws RefusalError where the recording cannot be scored at all (no plan, no rail with power)
+ */
+export async function scoreRun(recording: Recording, options: ScoreRunOptions = {}): Promise<ScoredRun> {
+  const plan = recording.plan;
+  if (plan === null) {
+    throw new RefusalError('plan.none', {
+      where: recording.path,
+      problem: 'the recording does not say how its inferences are bracketed',
+      remedy: 'record it with `joulemark run`, which writes the plan into run.json',
+    });
+  }
+  const stream = powerStreamOf(recording);
+  const clock = clockOf(recording, stream.clock);
+  const warnings: Warning[] = [...recording.warnings];
+  if (stream.assumedVoltage_V !== null && !stream.quantities.includes('voltage')) {
+    warnings.push(warning('voltage.assumed', `${stream.assumedVoltage_V} V is assumed on rail ${stream.rail}`));
+  }
+
+  const edges = await edgesOn(recording, clock);
+  const pairing = pairEdges(edges, plan, clock.tickHz, recording.endedEarly);
+  warnings.push(...pairing.warnings);
+
+  const rule = slicingRules[options.slicing ?? 'auto'];
+  const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as StreamSlicer;
+  const reader = new PowerReader(stream, clock.tickHz);
+  const view = new PowerView(traceBins);
+  const idle = new IdleCollector(pairing.windows, clock.tickHz);
+  const watch = new ClockWatch(clock.tickHz);
+  const slices: WindowSlice[] = [];
+  const losses = new Map<string, { gaps: number; samples: number; unknown: boolean; at_s: number }>();
+  let saturated = 0;
+  let samples = 0;
+  for await (const chunk of recording.samples()) {
+    if (chunk.stream !== stream.id) continue;
+    if (chunk.kind === 'gap') {
+      const loss = losses.get(chunk.cause) ?? {
+        gaps: 0,
+        samples: 0,
+        unknown: false,
+        at_s: chunk.firstTick / clock.tickHz,
+      };
+      loss.gaps++;
+      if (chunk.count === null) loss.unknown = true;
+      else loss.samples += chunk.count;
+      losses.set(chunk.cause, loss);
+    } else {
+      for (const run of reader.runs(chunk)) {
+        view.add(run);
+        idle.add(run);
+      }
+      watch.add(chunk);
+      saturated += countSaturated(chunk.flags);
+      samples += chunk.length;
+      options.onProgress?.(samples);
+    }
+    for (const slice of slicer.push(chunk)) slices.push(slice);
+  }
+  for (const slice of slicer.end()) slices.push(slice);
+
+  warnings.push(...lossWarnings(losses));
+  if (saturated > 0) {
+    warnings.push(warning('samples.saturated', `${saturated} samples reached the end of their range`));
+  }
+  const skew = watch.skew();
+  if (skew?.significant) {
+    warnings.push(
+      warning(
+        'clock.skew',
+        `the instrument's clock runs ${(skew.skew * 1e6).toFixed(0)} ppm (u ${(skew.u * 1e6).toFixed(0)} ppm) against the host's; which one is right is not known`,
+      ),
+    );
+  }
+
+  const profile = plan.profile === null ? null : findProfile(plan.profile);
+  const truths: WindowTruth[] = [];
+  for await (const truth of recording.truth()) truths.push(truth);
+  const dt_s = (stream.ticksPerSample ?? 0) / clock.tickHz;
+  const windows: ScoredWindow[] = [];
+  for (const slice of slices) {
+    if (slice.outside) {
+      warnings.push(
+        warning('window.incomplete', `window ${slice.window.index} reaches beyond the samples and is left out`),
+      );
+      continue;
+    }
+    windows.push(scoredWindow(slice, stream, clock, plan, truths[slice.window.index], dt_s));
+  }
+  for (const window of windows) {
+    if ((window.missingSamples ?? 1) > 0) {
+      const text = window.missingSamples === null ? 'an unknown number of' : String(window.missingSamples);
+      warnings.push(
+        warning(
+          'window.missing-samples',
+          `window ${window.index}: ${text} samples are missing; its energy is a lower bound`,
+        ),
+      );
+    }
+  }
+
+  const baselines = idle.baselines();
+  const activePower_W = median(windows.map((window) => window.power_uW * 1e-6));
+  const idleFigures = idleOf(baselines, activePower_W);
+  const net = options.net === undefined ? null : netOf(options.net, baselines, activePower_W, windows, warnings);
+  const results: InferenceResult[] = [];
+  for await (const result of recording.results()) results.push(result);
+  const accuracy = accuracyOf(results);
+
+  const medians = {
+    energyPerInference_uJ: medianOf(windows.map((window) => window.energyPerInference_uJ)),
+    throughput_ips: medianOf(windows.map((window) => window.throughput_ips)),
+    inferencesPerJoule: medianOf(windows.map((window) => window.inferencesPerJoule)),
+  };
+  const refusal =
+    pairing.refusal ??
+    (windows.length === 0 ? { code: 'windows.none', message: 'the recording holds no complete window' } : null);
+  const document: ScoreDocument = {
+    schema: 'joulemark.score/1',
+    source: { format: recording.format, path: recording.path },
+    simulated: recording.simulated,
+    profile: plan.profile,
+    slicing: rule.id,
+    windows,
+    median: medians,
+    quantities: quantitiesOf(windows, medians, slices, energyMethodOf(stream)?.id ?? '', stream, baselines),
+    refusal,
+    idle: idleFigures,
+    net,
+    accuracy,
+    gates: profile === null ? [] : gatesOf(profile, plan, windows, accuracy, results.length),
+    totals: {
+      energy_uJ: slicer.totals.energy_J * 1e6,
+      windows_uJ: (slicer.totals.energy_J - slicer.totals.outside_J) * 1e6,
+      outside_uJ: slicer.totals.outside_J * 1e6,
+      duration_s: samples * dt_s,
+      samples,
+      missingSamples: slicer.totals.missingUnknown ? null : slicer.totals.missing,
+    },
+    provenance: recording.provenance,
+    warnings,
+  };
+  const bins = view.bins();
+  return { document, trace: bins.length === 0 ? null : { rail: stream.rail, bins } };
+}
+
+/** The one stream that carries power. */
+function powerStreamOf(recording: Recording): StreamInfo {
+  const found = recording.streams.filter((stream) => stream.ticksPerSample !== null && energyMethodOf(stream) !== null);
+  if (found.length === 1) return found[0];
+  throw new RefusalError(found.length === 0 ? 'streams.none' : 'streams.several', {
+    where: recording.path,
+    problem:
+      found.length === 0
+        ? 'no regular stream carries power, energy, or current with a voltage'
+        : `${found.length} streams carry power (${found.map((stream) => stream.id).join(', ')})`,
+    remedy: 'record one rail with current and voltage, power or energy',
+  });
+}
+
+function clockOf(recording: Recording, id: string): ClockInfo {
+  const clock = recording.clocks.find((candidate) => candidate.id === id);
+  if (clock === undefined) {
+    throw new RefusalError('clocks.missing', {
+      where: recording.path,
+      problem: `the clock ${id} is not described`,
+      remedy: 'the header of the recording is damaged: run `joulemark verify` on it',
+    });
+  }
+  return clock;
+}
+
+/** Edges of the recording, which must be on the stream's clock. */
+async function edgesOn(recording: Recording, clock: ClockInfo): Promise<Edge[]> {
+  const edges: Edge[] = [];
+  for await (const batch of recording.edges()) {
+    for (const edge of batch.edges) {
+      if (edge.clock !== clock.id) {
+        throw new RefusalError('clocks.unrelated', {
+          where: recording.path,
+          problem: `edges are on clock ${edge.clock}, samples on clock ${clock.id}`,
+          remedy: 'trigger edges and samples must share a clock',
+        });
+      }
+      edges.push(edge);
+    }
+  }
+  return edges.sort((a, b) => a.tick - b.tick);
+}
+
+function countSaturated(flags: Uint8Array | undefined): number {
+  if (flags === undefined) return 0;
+  let count = 0;
+  for (let k = 0; k < flags.length; k++) if (flags[k] & 2) count++;
+  return count;
+}
+
+function lossWarnings(
+  losses: ReadonlyMap<string, { gaps: number; samples: number; unknown: boolean; at_s: number }>,
+): Warning[] {
+  const found: Warning[] = [];
+  for (const [cause, loss] of losses) {
+    const at = `the first at ${loss.at_s.toFixed(6)} s`;
+    const lost = loss.unknown ? `at least ${loss.samples} samples` : `${loss.samples} samples`;
+    const text = `${lost} in ${loss.gaps} gaps (${cause}), ${at}`;
+    if (cause === 'unplugged')
+      found.push(warning('instrument.unplugged', `the instrument vanished at ${loss.at_s.toFixed(6)} s`));
+    else if (cause === 'host-overrun') found.push(warning('samples.host-overrun', text));
+    else if (cause !== 'cut-off') found.push(warning('samples.dropped', text));
+  }
+  return found;
+}
+
+function scoredWindow(
+  slice: WindowSlice,
+  stream: StreamInfo,
+  clock: ClockInfo,
+  plan: RunPlan,
+  truth: WindowTruth | undefined,
+  dt_s: number,
+): ScoredWindow {
+  const method = energyMethodOf(stream)!;
+  const duration_s = (slice.window.endTick - slice.window.startTick) / clock.tickHz;
+  let energy_J = slice.correctedEnergy_J ?? 0;
+  if (slice.correctedEnergy_J === null) {
+    for (const range of slice.ranges) energy_J += method.energy_J(range, slice.dt_s);
+  }
+  const figures = windowFigures({
+    energy_uJ: energy_J * 1e6,
+    duration_s,
+    runtime_s: duration_s,
+    inferences: plan.inferencesPerWindow,
+  });
+  const window: ScoredWindow = {
+    index: slice.window.index,
+    start_s: slice.window.startTick / clock.tickHz,
+    duration_s,
+    runtime_s: duration_s,
+    energy_uJ: energy_J * 1e6,
+    inferences: plan.inferencesPerWindow,
+    ...figures,
+    method: slice.method,
+    biasBound_rel: slice.biasBound_J === null || energy_J === 0 ? null : slice.biasBound_J / energy_J,
+    samples: slice.ranges.reduce((sum, range) => sum + range.n, 0),
+    missingSamples: slice.missingUnknown ? null : slice.missing,
+    saturatedSamples: slice.flagged.saturated,
+    rangeSwitches: slice.rangeSwitches,
+  };
+  if (truth !== undefined) {
+    const edges_rel =
+      (Math.abs(1 - truth.outsidePower_W / truth.insidePower_W) * dt_s) /
+      ((truth.end_s - truth.start_s) * Math.sqrt(6));
+    window.truth = {
+      energy_uJ: truth.energy_J * 1e6,
+      error_rel: energy_J / truth.energy_J - 1,
+      tolerance_rel: 4 * Math.sqrt(truth.noise_rel ** 2 + edges_rel ** 2) + truth.resolution_rel,
+    };
+  }
+  return window;
+}
+
+function accuracyOf(results: InferenceResult[]): ScoreDocument['accuracy'] {
+  const labelled = results.filter((result) => result.label !== null);
+  if (labelled.length === 0) return null;
+  return {
+    top1_pct: top1_pct(
+      labelled.map((result) => result.scores),
+      labelled.map((result) => result.label!),
+    ),
+    auc: null,
+    n: labelled.length,
+  };
+}

@@ -28,6 +28,8 @@ export interface PowerLog {
   volts: Float64Array;
   amps: Float64Array;
   powerFactor: Float64Array;
+  /** 1 where every field but the time is, letter for letter, that of the sample before. */
+  repeated: Uint8Array;
   channels: PowerColumn[];
   analyzers: PowerColumn[];
   /** Marks of the samples, in order of appearance (`<session>_ranging`, `<session>_testing`). */
@@ -86,6 +88,8 @@ class PowerLogReader {
   private readonly volts = new GrowingColumn();
   private readonly amps = new GrowingColumn();
   private readonly powerFactor = new GrowingColumn();
+  private repeated = new Uint8Array(1024);
+  private previous: string[] = [];
   private readonly channels = new Map<string, Group>();
   private readonly analyzers = new Map<string, Group>();
   private readonly marks = new Set<string>();
@@ -112,8 +116,21 @@ class PowerLogReader {
     this.volts.set(i, row.volts);
     this.amps.set(i, row.amps);
     this.powerFactor.set(i, row.powerFactor);
+    this.setRepeated(i, fields);
     if (row.mark !== null && this.marks.size < MAX_MARKS) this.marks.add(row.mark);
     if (fields.length > MAIN_FIELDS) this.groups(fields, i);
+  }
+
+  private setRepeated(sample: number, fields: string[]): void {
+    if (sample >= this.repeated.length) {
+      const larger = new Uint8Array(this.repeated.length * 2);
+      larger.set(this.repeated);
+      this.repeated = larger;
+    }
+    const before = this.previous;
+    const same = before.length === fields.length && fields.every((f, k) => f === before[k] || fields[k - 1] === 'Time');
+    this.repeated[sample] = same ? 1 : 0;
+    this.previous = fields;
   }
 
   /** `Ch1,Watts,w,...` and `Analyzer1,Time,t,Watts,w,...` behind the main fields. */
@@ -159,6 +176,7 @@ class PowerLogReader {
       volts: cut(this.volts),
       amps: cut(this.amps),
       powerFactor: cut(this.powerFactor),
+      repeated: this.repeated.subarray(0, this.length),
       channels: columns(this.channels),
       analyzers: columns(this.analyzers),
       marks: [...this.marks],

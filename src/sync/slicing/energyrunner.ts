@@ -12,6 +12,8 @@ export interface PublishedSlice extends WindowSlice {
   gridEnd_s: number;
 }
 
+const method = 'energyrunner/1';
+
 /**
  * The arithmetic of EnergyRunner, as its published figures prove it (every printed digit of the public windows): a
  * time grid G[0] = 0, G[s] = G[s-1] + 1/rate is accumulated in float64; for timestamps t0 and t1 (seconds, raw), a is
@@ -19,14 +21,16 @@ export interface PublishedSlice extends WindowSlice {
  *
  * Windows may touch but not overlap. A window that reaches beyond the trace is marked `outside`, and its sums cover
  * only what there is.
+ * @param rate_Hz samples a second, which the rule's own grid is built on (the clock of the windows is in seconds)
  */
-export const energyRunnerRule = {
-  id: 'energyrunner/1',
-  windowClock: 'edges',
-  makeSlicer(stream: StreamInfo, windows: Window[], rate_Hz = 1000): Stage<SampleBlock | Gap, PublishedSlice> {
-    return new EnergyRunnerSlicer(stream, windows, rate_Hz);
-  },
-} satisfies SlicingRule;
+export function energyRunnerRule(rate_Hz = 1000) {
+  return {
+    id: method,
+    windowClock: 'edges',
+    makeSlicer: (stream: StreamInfo, windows: Window[]): Stage<SampleBlock | Gap, PublishedSlice> =>
+      new EnergyRunnerSlicer(stream, windows, rate_Hz),
+  } satisfies SlicingRule;
+}
 
 class EnergyRunnerSlicer implements Stage<SampleBlock | Gap, PublishedSlice> {
   private readonly stream: StreamInfo;
@@ -98,12 +102,24 @@ class EnergyRunnerSlicer implements Stage<SampleBlock | Gap, PublishedSlice> {
     const n = this.s - firstSample;
     this.next++;
     this.firstSample = -1;
-    const range = { range: 0, n, current: 0, voltage: 0, power: 0, energy: 0, voltageCurrent: 0, currentSquared: 0 };
+    const time_s = n * this.dt_s;
+    const range = {
+      range: 0,
+      n,
+      time_s,
+      current: 0,
+      voltage: 0,
+      power: 0,
+      energy: 0,
+      voltageCurrent: 0,
+      currentSquared: 0,
+    };
     range[this.quantity] = this.sum;
     return {
       window,
       stream: this.stream.id,
-      method: energyRunnerRule.id,
+      method,
+      dt_s: this.dt_s,
       ranges: [range],
       rangeSwitches: 0,
       flagged: { interpolated: 0, saturated: 0, settling: 0 },
@@ -112,6 +128,8 @@ class EnergyRunnerSlicer implements Stage<SampleBlock | Gap, PublishedSlice> {
       outside: beyondEnd || window.startTick < 0,
       before: null,
       after: null,
+      correctedEnergy_J: null,
+      biasBound_J: null,
       firstSample,
       endSample: this.s,
       gridStart_s: this.gridStart_s,

@@ -1,0 +1,167 @@
+import { linesOf, readLines, type TextLine } from '../lines.ts';
+import {
+  countOddities,
+  type LineOddities,
+  NUMBER,
+  noOddities,
+  PerformanceLines,
+  type Printed,
+  type PrintedPerformance,
+  printed,
+  WindowLines,
+} from '../printed.ts';
+
+/** One "Energy data for trial K" of the MLCommons runner. */
+export interface PrintedTrial {
+  index: number;
+  /** Python's shortest text of the number. */
+  elapsed_s: Printed | null;
+  inferences: Printed | null;
+  power_mW: Printed | null;
+  energy_uJ: Printed | null;
+  energyPerInference_uJ: Printed | null;
+  /** The runner marked the trial "<<<< below minimum duration". */
+  belowMinimum: boolean;
+}
+
+/** What the MLCommons runner prints of a streaming wakeword run. */
+export interface PrintedWakeword {
+  truePositives: Printed;
+  falseNegatives: Printed;
+  falsePositives: Printed;
+  dutyCycle: Printed | null;
+  period_s: Printed | null;
+  throughput_ips: Printed | null;
+}
+
+/** Everything that a results.txt of the MLCommons runner can say, each number with its printed text. */
+export interface MlcResults extends PrintedPerformance {
+  /** "Power Edition Output" stands in it: an energy run. */
+  energyMode: boolean;
+  trials: PrintedTrial[];
+  medianEnergy_uJ: Printed | null;
+  wakeword: PrintedWakeword | null;
+  counts: LineOddities & { unknown: number };
+}
+
+const prefix = /^\d{4}\.\d{6} (?:ulp-mlperf: ?)?/;
+const trialHeading = /^Energy data for trial (\d{1,9})$/;
+const medianLine = new RegExp(`^Median energy cost is ${NUMBER} uJ/inf\\.?$`);
+const accuracyLine = /^Accuracy: (\d{1,9}) True positives, (\d{1,9}) False negatives, (\d{1,9}) False positives$/;
+const dutyCycleLine = new RegExp(`^Average duty cycle: ${NUMBER}$`);
+const periodLine = new RegExp(`^Average period: ${NUMBER} s$`);
+const estimateLine = new RegExp(`^Estimated throughput: ${NUMBER} inf\\./sec\\.?$`);
+
+type TrialField = 'elapsed' | 'inferences' | 'power' | 'energy' | 'energyPerInference' | 'below';
+
+const trialLines: [RegExp, TrialField][] = [
+  [new RegExp(`^Elapsed time\\s*:\\s*${NUMBER}(?:\\s+<<<<.*)?$`), 'elapsed'],
+  [new RegExp(`^Inferences\\s*:\\s*${NUMBER}$`), 'inferences'],
+  [new RegExp(`^Power\\s*:\\s*${NUMBER} mW\\.?$`), 'power'],
+  [new RegExp(`^Total Energy\\s*:\\s*${NUMBER} uJ$`), 'energy'],
+  [new RegExp(`^Energy/Inf\\s*:\\s*${NUMBER} uJ/inf$`), 'energyPerInference'],
+];
+
+class MlcResultsParser {
+  private energyMode = false;
+  private readonly trials = new WindowLines<TrialField>();
+  private readonly performance = new PerformanceLines();
+  private medianEnergy_uJ: Printed | null = null;
+  private detections: [Printed, Printed, Printed] | null = null;
+  private dutyCycle: Printed | null = null;
+  private period_s: Printed | null = null;
+  private throughput_ips: Printed | null = null;
+  private readonly counts = { ...noOddities(), unknown: 0 };
+
+  push(line: TextLine): void {
+    countOddities(this.counts, line);
+    const message = line.text.replace(prefix, '').trim();
+    if (message === '' || /^-+$/.test(message)) return;
+    if (!this.takeTrial(message) && !this.performance.take(message) && !this.takeWakeword(message)) {
+      this.counts.unknown++;
+    }
+  }
+
+  result(): MlcResults {
+    return {
+      energyMode: this.energyMode,
+      trials: this.trials.windows().map(({ index, field }) => ({
+        index,
+        elapsed_s: field('elapsed'),
+        inferences: field('inferences'),
+        power_mW: field('power'),
+        energy_uJ: field('energy'),
+        energyPerInference_uJ: field('energyPerInference'),
+        belowMinimum: field('below')?.value === 1,
+      })),
+      medianEnergy_uJ: this.medianEnergy_uJ,
+      ...this.performance.result(),
+      wakeword: this.detections && {
+        truePositives: this.detections[0],
+        falseNegatives: this.detections[1],
+        falsePositives: this.detections[2],
+        dutyCycle: this.dutyCycle,
+        period_s: this.period_s,
+        throughput_ips: this.throughput_ips,
+      },
+      counts: this.counts,
+    };
+  }
+
+  private takeTrial(message: string): boolean {
+    if (message === 'Power Edition Output') {
+      this.energyMode = true;
+      return true;
+    }
+    const heading = trialHeading.exec(message);
+    if (heading) {
+      this.trials.heading(Number(heading[1]));
+      return true;
+    }
+    const median = medianLine.exec(message);
+    if (median) {
+      this.medianEnergy_uJ ??= printed(median[1]);
+      return true;
+    }
+    for (const [pattern, field] of trialLines) {
+      const match = pattern.exec(message);
+      if (!match) continue;
+      this.trials.value(field, printed(match[1]));
+      if (field === 'elapsed') {
+        const below = message.includes('<<<<');
+        this.trials.value('below', { text: below ? 'below' : '', value: below ? 1 : 0 });
+      }
+      return true;
+    }
+    return false;
+  }
+
+  private takeWakeword(message: string): boolean {
+    const accuracy = accuracyLine.exec(message);
+    if (accuracy) {
+      this.detections ??= [printed(accuracy[1])!, printed(accuracy[2])!, printed(accuracy[3])!];
+      return true;
+    }
+    const dutyCycle = dutyCycleLine.exec(message);
+    if (dutyCycle) this.dutyCycle ??= printed(dutyCycle[1]);
+    const period = periodLine.exec(message);
+    if (period) this.period_s ??= printed(period[1]);
+    const estimate = estimateLine.exec(message);
+    if (estimate) this.throughput_ips ??= printed(estimate[1]);
+    return dutyCycle !== null || period !== null || estimate !== null;
+  }
+}
+
+/** Parses the text of a results.txt of the MLCommons runner. Nothing that it can hold makes it throw. */
+export function parseMlcResults(text: string): MlcResults {
+  const parser = new MlcResultsParser();
+  for (const line of linesOf(text)) parser.push(line);
+  return parser.result();
+}
+
+/** Reads a results.txt of the MLCommons runner. Throws a FormatError only where the file cannot be read. */
+export async function readMlcResults(path: string): Promise<MlcResults> {
+  const parser = new MlcResultsParser();
+  for await (const line of readLines(path)) parser.push(line);
+  return parser.result();
+}

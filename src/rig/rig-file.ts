@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { virtualBenchmarks } from '../dut/virtual/index.ts';
-import { virtualFaultKinds } from '../instruments/virtual/index.ts';
+import { defaultRate_Hz, virtualFaultKinds } from '../instruments/virtual/index.ts';
+import { UsageError } from '../signal/errors.ts';
 
 const positive = z.number().positive().finite();
 const notNegative = z.number().nonnegative().finite();
@@ -13,7 +16,7 @@ const instrumentSchema = z.strictObject({
   connection: text
     .default('auto')
     .describe(
-      '`auto` looks for exactly one; `emulated` uses the built-in emulator; anything else is a path or serial number.',
+      '`auto` looks for exactly one; `emulated` uses the built-in emulator; anything else is the path of its port.',
     ),
   settings: z
     .record(z.string(), z.unknown())
@@ -28,15 +31,17 @@ const supplySchema = z.strictObject({
 });
 
 const dutSchema = z.strictObject({
-  name: text.default('Joulemark virtual DUT').describe('As it appears in the report.'),
+  name: text.optional().describe('As it appears in the report. A real DUT has no default name.'),
   connection: text
-    .default('emulated')
-    .describe('`emulated` is the built-in virtual DUT; anything else is the path of its serial port.'),
+    .default('auto')
+    .describe(
+      '`auto` is the virtual DUT beside an emulated instrument, else looks for exactly one; `emulated` is the virtual DUT; anything else is the path of its serial port.',
+    ),
   model: z
     .enum(Object.keys(virtualBenchmarks) as [keyof typeof virtualBenchmarks])
     .optional()
     .describe('Which network the virtual DUT runs, where the profile does not say.'),
-  error_rate: z.number().min(0).max(1).default(0.1).describe('Share of wrong answers that the virtual DUT gives.'),
+  error_rate: z.number().min(0).max(1).default(0.05).describe('Share of wrong answers that the virtual DUT gives.'),
 });
 
 const triggerSchema = z.strictObject({
@@ -53,29 +58,260 @@ const signingSchema = z.strictObject({
   key: text.describe('Path of the private key that signs the run.'),
 });
 
-/** rig.yaml, version 1. */
-export const rigSchema = z.strictObject({
-  version: z.literal(1).describe('Version of this format.'),
-  seed: z
-    .int()
-    .nonnegative()
-    .default(1)
-    .describe('Seed of everything that is simulated. The same seed gives the same run.'),
-  profile: text
-    .default('kws01')
-    .describe('Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, or `per-inference` (a window an inference).'),
-  inferences: z.int().positive().optional().describe('Number of inferences of a `per-inference` run.'),
-  slicing: z
-    .enum(['auto', 'guard-band', 'proportional', 'energyrunner', 'mlc-runner', 'ptdaemon'])
-    .default('auto')
-    .describe('How windows are cut from samples.'),
-  instrument: instrumentSchema.prefault({}),
-  supply: supplySchema.optional(),
-  dut: dutSchema.prefault({}),
-  trigger: triggerSchema.prefault({}),
-  signing: signingSchema.optional(),
-  faults: z.array(z.enum(virtualFaultKinds)).default([]).describe('Faults that the virtual instrument shows.'),
-});
+const rigSchema = z
+  .strictObject({
+    version: z.literal(1).describe('Version of this format.'),
+    seed: z
+      .int()
+      .nonnegative()
+      .default(1)
+      .describe('Seed of everything that is simulated. The same seed gives the same run.'),
+    profile: text
+      .default('kws01')
+      .describe('Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, or `per-inference` (a window an inference).'),
+    inferences: z
+      .int()
+      .positive()
+      .default(100)
+      .describe('Number of inferences of a `per-inference` run; other profiles have their own.'),
+    slicing: z
+      .enum(['auto', 'guard-band', 'proportional', 'energyrunner', 'mlc-runner', 'ptdaemon'])
+      .default('auto')
+      .describe('How windows are cut from samples.'),
+    instrument: instrumentSchema.prefault({}),
+    supply: supplySchema.prefault({}),
+    dut: dutSchema.prefault({}),
+    trigger: triggerSchema.prefault({}),
+    signing: signingSchema.optional(),
+    faults: z
+      .array(z.enum(virtualFaultKinds))
+      .max(20)
+      .default([])
+      .describe('Faults that the virtual instrument shows, drawn from the seed.'),
+  })
+  .describe('Joulemark rig file, version 1');
 
-/** A rig, checked, with its defaults filled in. */
-export type Rig = z.infer<typeof rigSchema>;
+const virtualSettingsSchema = z.strictObject({ rate_Hz: z.number().min(10).max(1e6).default(defaultRate_Hz) });
+
+type ParsedRig = z.infer<typeof rigSchema>;
+
+/** A rig, checked, with its defaults filled in and `auto` settled where no hardware is needed for it. */
+export type Rig = Omit<ParsedRig, 'dut' | 'supply'> & {
+  dut: Omit<ParsedRig['dut'], 'name'> & { name: string };
+  /** Null where the rig file leaves the supply alone. */
+  supply: { voltage_V: number; max_voltage_V: number; current_limit_A: number | null } | null;
+};
+
+/** The built-in rig, used where no rig file is given. */
+export const defaultRigText = 'version: 1\n';
+
+/** Virtual DUT: a coin cell's voltage, and what a 3.3 V part survives. */
+const virtualSupply = { voltage_V: 3, max_voltage_V: 3.6 };
+const maximumLength = 65_536;
+
+/** JSON Schema of rig.yaml, for editors: what a file may hold, before defaults are filled in. */
+export function rigJsonSchema(): object {
+  return z.toJSONSchema(rigSchema, { io: 'input' });
+}
+
+/** Settings of the virtual instrument. The rig must have been parsed by `parseRig`. */
+export function virtualSettings(rig: Rig): z.infer<typeof virtualSettingsSchema> {
+  return virtualSettingsSchema.parse(rig.instrument.settings);
+}
+
+/**
+ * Reads a rig file.
+ * @throws UsageError with the line, what is wrong and what to do
+ */
+export async function readRigFile(path: string): Promise<{ text: string; rig: Rig }> {
+  let content: string;
+  try {
+    content = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UsageError('rig.unreadable', {
+      where: path,
+      problem: `the rig file cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      remedy: 'give the path of a rig file, or none for the built-in virtual rig',
+      cause: error,
+    });
+  }
+  return { text: content, rig: parseRig(content, path) };
+}
+
+/**
+ * Parses and checks the text of a rig file; `where` names it in messages.
+ * @throws UsageError with the line, what is wrong and what to do
+ */
+export function parseRig(content: string, where: string): Rig {
+  const lines = new LineCounter();
+  const document = parseYaml(content, where, lines);
+  const locate = (path: readonly PropertyKey[], key?: string) => lineOf(document, lines, path, key);
+  const fail = (code: string, path: readonly PropertyKey[], problem: string, remedy: string, key?: string): never => {
+    throw new UsageError(code, { where: `${where}:${locate(path, key)}`, problem, remedy });
+  };
+  const check = <T>(schema: z.ZodType<T>, value: unknown, at: readonly PropertyKey[]): T => {
+    const result = schema.safeParse(value);
+    if (result.success) return result.data;
+    // The first in the file, not the first in the schema.
+    const found = result.error.issues
+      .map((issue) => {
+        const path = [...at, ...issue.path];
+        const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+        return { issue, path, key, line: locate(path, key) };
+      })
+      .sort((a, b) => a.line - b.line)[0];
+    const name = found.path.join('.');
+    if (found.key !== undefined) {
+      const known = knownKeys(schema, found.issue.path);
+      return fail(
+        'rig.unknown-key',
+        found.path,
+        `unknown key \`${found.key}\`${name === '' ? '' : ` in \`${name}\``}; the nearest known one is \`${nearest(found.key, known)}\``,
+        `known keys here: ${known.join(', ')}`,
+        found.key,
+      );
+    }
+    const subject = name === '' ? 'the rig file' : `\`${name}\``;
+    return fail('rig.invalid', found.path, `${subject}: ${found.issue.message}`, 'docs/rig-file.md describes each key');
+  };
+
+  const parsed = check(rigSchema, plainValue(document, where), []);
+  const { instrument, dut, supply } = parsed;
+  if (instrument.family === 'virtual') {
+    if (instrument.connection === 'auto') instrument.connection = 'emulated';
+    if (instrument.connection !== 'emulated') {
+      fail(
+        'rig.invalid',
+        ['instrument', 'connection'],
+        'the virtual instrument is always emulated',
+        'leave `connection` out, or name the family of the instrument',
+      );
+    }
+    instrument.settings = check(virtualSettingsSchema, instrument.settings, ['instrument', 'settings']);
+  } else if (parsed.faults.length > 0) {
+    fail('rig.invalid', ['faults'], 'only the virtual instrument shows faults on request', 'leave `faults` out');
+  }
+  const isEmulated = instrument.connection === 'emulated';
+  if (isEmulated && dut.connection === 'auto') dut.connection = 'emulated';
+  if (dut.name === undefined && dut.connection !== 'emulated') {
+    fail('rig.invalid', ['dut'], 'a real DUT has no default name', 'add `name:` under `dut:`');
+  }
+  const name = dut.name ?? 'Joulemark virtual DUT';
+  return { ...parsed, dut: { ...dut, name }, supply: settleSupply(supply, isEmulated, fail) };
+}
+
+/** A real supply has no default voltage; one that nobody speaks of is left alone. */
+function settleSupply(
+  supply: ParsedRig['supply'],
+  isEmulated: boolean,
+  fail: (code: string, path: string[], problem: string, remedy: string) => never,
+): Rig['supply'] {
+  if (!isEmulated && Object.keys(supply).length === 0) return null;
+  const voltage_V = supply.voltage_V ?? (isEmulated ? virtualSupply.voltage_V : null);
+  const max_voltage_V = supply.max_voltage_V ?? (isEmulated ? Math.max(virtualSupply.max_voltage_V, voltage_V!) : null);
+  if (voltage_V === null) {
+    return fail('rig.supply', ['supply'], 'a real supply has no default voltage', 'add `voltage_V:` under `supply:`');
+  }
+  if (max_voltage_V === null) {
+    return fail(
+      'rig.supply',
+      ['supply'],
+      'nothing says how much voltage the DUT survives',
+      'add `max_voltage_V:` under `supply:`',
+    );
+  }
+  if (voltage_V > max_voltage_V) {
+    return fail(
+      'rig.supply',
+      ['supply', 'voltage_V'],
+      `${voltage_V} V is above max_voltage_V, which is ${max_voltage_V} V`,
+      'lower `voltage_V`, or raise `max_voltage_V` if the DUT survives it',
+    );
+  }
+  return { voltage_V, max_voltage_V, current_limit_A: supply.current_limit_A ?? null };
+}
+
+function parseYaml(content: string, where: string, lines: LineCounter): Document {
+  const syntax = (place: string, problem: string, cause?: unknown) =>
+    new UsageError('rig.syntax', {
+      where: place,
+      problem,
+      remedy: 'a rig file is one YAML document; docs/rig-file.md has examples',
+      cause,
+    });
+  if (content.length > maximumLength) {
+    throw syntax(where, `${content.length} characters are too many for a rig file (at most ${maximumLength})`);
+  }
+  let document: Document;
+  try {
+    document = parseDocument(content, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  } catch (error) {
+    throw syntax(where, 'the YAML is nested too deeply', error);
+  }
+  const [error] = document.errors;
+  if (error !== undefined) throw syntax(`${where}:${lines.linePos(error.pos[0]).line}`, error.message);
+  return document;
+}
+
+function plainValue(document: Document, where: string): unknown {
+  try {
+    return document.toJS() ?? {};
+  } catch (error) {
+    throw new UsageError('rig.syntax', {
+      where,
+      problem: `the YAML cannot be resolved: ${error instanceof Error ? error.message : String(error)}`,
+      remedy: 'write the values out instead of using anchors and aliases',
+      cause: error,
+    });
+  }
+}
+
+/** Line of the deepest part of `path` (and of `key` in it) that the document has. */
+function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[], key?: string): number {
+  let node: unknown = document.contents;
+  let at = 0;
+  for (const step of key === undefined ? path : [...path, key]) {
+    if (isAlias(node)) node = node.resolve(document);
+    let next: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+      if (pair === undefined) break;
+      at = (pair.key as Node).range?.[0] ?? at;
+      next = pair.value;
+    } else if (isSeq(node)) {
+      next = node.items[Number(step)];
+      at = (next as Node | undefined)?.range?.[0] ?? at;
+    }
+    node = next;
+  }
+  return Math.max(1, lines.linePos(at).line);
+}
+
+interface JsonSchemaNode {
+  properties?: Record<string, JsonSchemaNode>;
+  items?: JsonSchemaNode;
+}
+
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let node: JsonSchemaNode | undefined = z.toJSONSchema(schema, { io: 'input' }) as JsonSchemaNode;
+  for (const step of path) node = typeof step === 'number' ? node?.items : node?.properties?.[String(step)];
+  return Object.keys(node?.properties ?? {});
+}
+
+function nearest(word: string, known: readonly string[]): string {
+  const distances = known.map((candidate) => editDistance(word.toLowerCase().slice(0, 100), candidate.toLowerCase()));
+  return known[distances.indexOf(Math.min(...distances))];
+}
+
+/** Levenshtein distance: fewest insertions, deletions and replacements of one character. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, k) => k);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let k = 1; k <= b.length; k++) {
+      next.push(Math.min(row[k] + 1, next[k - 1] + 1, row[k - 1] + (a[i - 1] === b[k - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

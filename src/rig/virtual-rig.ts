@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import {
   energyRun,
   type InferenceWindow,
@@ -10,7 +9,6 @@ import {
   virtualBenchmarks,
 } from '../dut/virtual/index.ts';
 import {
-  defaultRate_Hz,
   drawFaults,
   type TriggerPlan,
   type VirtualFaultKind,
@@ -21,7 +19,7 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, LogLine, StreamInfo } from '../signal/types.ts';
-import type { Rig } from './rig-file.ts';
+import { type Rig, virtualSettings } from './rig-file.ts';
 
 /** A run of the virtual rig: what is known before it, and everything that flows from it. */
 export interface SimulatedRun {
@@ -36,11 +34,7 @@ export interface SimulatedRun {
   chunks: Generator<Chunk, void, undefined>;
 }
 
-const settingsSchema = z.strictObject({ rate_Hz: z.number().min(10).max(1e6).default(defaultRate_Hz) });
-
 const energyRunWindows = 5;
-/** Inferences of a `per-inference` run that names no number. */
-const defaultInferences = 100;
 /** Power just outside a window is the mean over this long. */
 const outside_s = 1e-3;
 
@@ -51,14 +45,21 @@ const outside_s = 1e-3;
  * @throws UsageError for a profile or settings that the virtual rig does not have
  */
 export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaultKind[] = []): SimulatedRun {
-  const settings = settingsSchema.parse(rig.instrument.settings);
+  if (rig.instrument.family !== 'virtual' || rig.supply === null) {
+    throw new UsageError('rig.instrument', {
+      where: `instrument ${rig.instrument.family}`,
+      problem: 'the virtual rig measures with the virtual instrument only',
+      remedy: 'use `family: virtual`',
+    });
+  }
+  const { rate_Hz } = virtualSettings(rig);
   const random = new Random(seed);
   const { channel } = rig.trigger;
   const isPerInference = rig.profile === 'per-inference';
   const benchmark = benchmarkOf(rig);
-  const windows = isPerInference ? (rig.inferences ?? defaultInferences) : energyRunWindows;
+  const windows = isPerInference ? rig.inferences : energyRunWindows;
 
-  const supply_V = rig.supply?.voltage_V ?? 3;
+  const supply_V = rig.supply.voltage_V;
   const waves = random.fork('waves');
   const wave = (amplitude: number, frequency_Hz: number) => ({
     amplitude,
@@ -93,7 +94,7 @@ export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaul
   };
   const instrument = new VirtualInstrument(
     plant,
-    { rate_Hz: settings.rate_Hz, channel },
+    { rate_Hz, channel },
     drawFaults(faults, triggerPlan, random.fork('faults')),
     random.fork('instrument'),
     `SIM-V${String(seed).padStart(6, '0')}`,
@@ -102,7 +103,7 @@ export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaul
     clocks: [instrument.clock],
     streams: [instrument.stream],
     plan: {
-      profile: rig.profile,
+      profile: isPerInference ? null : rig.profile,
       pairing: isPerInference ? 'level-high' : 'falling-pairs',
       channel,
       windows,
@@ -114,7 +115,7 @@ export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaul
     },
     provenance: {
       simulated: true,
-      instrument: { ...instrument.identity, simulated: true, rate_Hz: settings.rate_Hz },
+      instrument: { ...instrument.identity, simulated: true, rate_Hz },
       dut: { name: rig.dut.name, model: benchmark.model, simulated: true, errorRate: rig.dut.error_rate },
       supply: { voltage_V: supply_V },
       seed,

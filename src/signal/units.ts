@@ -113,6 +113,12 @@ export function formatSi(value: number | null, unit: string, options: FormatOpti
   return join(place(decimal, scale, 0), unitName(base, scale, micro));
 }
 
+/** A whole number with its thousands apart, e.g. `9,400,000`; null is `unknown`. */
+export function formatCount(count: number | null): string {
+  if (count === null || Number.isNaN(count)) return UNKNOWN;
+  return String(count).replace(/^(-?\d+)/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ','));
+}
+
 /** A duration in s, from `12.00 ns` up to any number of seconds; never minutes. */
 export function formatSeconds(seconds: number | null, options: FormatOptions = {}): string {
   return formatSi(seconds, 's', options);
@@ -128,15 +134,30 @@ export function formatPercent(ratio: number | null, options: FormatOptions = {})
   return join(isExtreme(decimal.exponent, 0) ? scientific(decimal) : place(decimal, 0, 0), '%');
 }
 
+/** A value and its uncertainty as text, in one unit. */
+export interface RoundedPair {
+  value: string;
+  /** Null where the uncertainty is not known. */
+  u: string | null;
+  unit: string;
+}
+
 /**
- * A value and its standard uncertainty, `u` rounded to two significant figures and the value to the same place
- * (specs: science 5), e.g. `104.23 ± 0.12 uJ`. Where u is null the value stands alone with `(u unknown)`.
+ * A value and its standard uncertainty in one unit: `u` rounded to two significant figures and the value to the same
+ * place (specs: science 5). Where u is null (0 counts as null) the value has `digits` figures. Null for no value.
  */
-export function formatWithU(value: number | null, u: number | null, unit: string, options: FormatOptions = {}): string {
-  if (value === null || Number.isNaN(value)) return UNKNOWN;
+export function roundWithU(
+  value: number | null,
+  u: number | null,
+  unit: string,
+  options: FormatOptions = {},
+): RoundedPair | null {
+  if (value === null || Number.isNaN(value)) return null;
   if (u === null || !Number.isFinite(u) || u <= 0 || !Number.isFinite(value)) {
-    return `${formatSi(value, unit, options)} (u unknown)`;
+    const [number, ...rest] = formatSi(value, unit, options).split(' ') as [string, ...string[]];
+    return { value: number, u: null, unit: rest.join(' ') };
   }
+  const { micro = 'u', digits = DEFAULT_DIGITS } = options;
   const { base, exponent: given, largest } = parseUnit(unit);
   const uDecimal = toDecimal(u, 2);
   const rounded = roundToPlace(value, uDecimal.exponent - 1);
@@ -144,13 +165,25 @@ export function formatWithU(value: number | null, u: number | null, unit: string
   rounded.exponent += given;
   const leading = Math.max(uDecimal.exponent, rounded.exponent);
   const scale = largest === null ? 0 : prefixExponent(leading, largest);
-  // Seventeen figures are all that a float64 has: beyond them one place for both would be invented digits.
+  // A float64 has no more than 17 figures: one place for both would invent the rest.
   if (isExtreme(leading, scale) || leading - uDecimal.exponent > 15) {
-    return `${formatSi(value, unit, options)} ± ${formatSi(u, unit, { ...options, digits: 2 })}`;
+    const plain = toDecimal(value, digits);
+    plain.exponent += given;
+    return { value: scientific(plain), u: scientific(uDecimal), unit: unitName(base, 0, micro) };
   }
   const decimals = Math.max(0, scale - (uDecimal.exponent - 1));
-  const unitText = unitName(base, scale, options.micro ?? 'u');
-  return join(`${place(rounded, scale, decimals)} ± ${place(uDecimal, scale, decimals)}`, unitText);
+  return {
+    value: place(rounded, scale, decimals),
+    u: place(uDecimal, scale, decimals),
+    unit: unitName(base, scale, micro),
+  };
+}
+
+/** A value with its standard uncertainty, e.g. `104.23 ± 0.12 uJ`, or `104.2 uJ (u unknown)`. */
+export function formatWithU(value: number | null, u: number | null, unit: string, options: FormatOptions = {}): string {
+  const pair = roundWithU(value, u, unit, options);
+  if (pair === null) return UNKNOWN;
+  return pair.u === null ? `${join(pair.value, pair.unit)} (u unknown)` : join(`${pair.value} ± ${pair.u}`, pair.unit);
 }
 
 /** The value as a whole number of 10^lastPlace. */

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  formatCount,
   formatInColumn,
   formatPercent,
   formatSeconds,
   formatSi,
   formatWithU,
+  roundWithU,
   siColumn,
 } from '../../src/signal/units.ts';
 
@@ -93,6 +95,18 @@ describe('formatSi', () => {
   });
 });
 
+describe('formatCount', () => {
+  it('sets thousands apart', () => {
+    expect(formatCount(0)).toBe('0');
+    expect(formatCount(999)).toBe('999');
+    expect(formatCount(-1000)).toBe('-1,000');
+    expect(formatCount(9_400_000)).toBe('9,400,000');
+    expect(formatCount(1234.5678)).toBe('1,234.5678');
+    expect(formatCount(1e21)).toBe('1e+21');
+    expect(formatCount(null)).toBe('unknown');
+  });
+});
+
 describe('formatSeconds', () => {
   it('uses prefixes below a second and plain seconds above', () => {
     expect(formatSeconds(50e-6, { digits: 2 })).toBe('50 us');
@@ -137,8 +151,8 @@ describe('formatWithU', () => {
     expect(formatWithU(null, 0.1, 'uJ')).toBe('unknown');
   });
 
-  it('writes both apart where one place for both would need more figures than the number has', () => {
-    expect(formatWithU(1, 1e-20, 'V')).toBe('1.000 V ± 1.0e-20 V');
+  it('writes powers of ten where one place for both would need more figures than the number has', () => {
+    expect(formatWithU(1, 1e-20, 'V')).toBe('1.000e+0 ± 1.0e-20 V');
   });
 
   it('rounds value and uncertainty to the same place', () => {
@@ -156,6 +170,15 @@ describe('formatWithU', () => {
         );
       }),
     );
+  });
+});
+
+describe('roundWithU', () => {
+  it('gives the parts of the text apart', () => {
+    expect(roundWithU(104.2345, 0.1234, 'uJ', { micro: 'µ' })).toEqual({ value: '104.23', u: '0.12', unit: 'µJ' });
+    expect(roundWithU(93.81, null, 'inf/s')).toEqual({ value: '93.81', u: null, unit: 'inf/s' });
+    expect(roundWithU(0.93, null, '')).toEqual({ value: '0.9300', u: null, unit: '' });
+    expect(roundWithU(null, 0.1, 'uJ')).toBeNull();
   });
 });
 

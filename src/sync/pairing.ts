@@ -27,22 +27,17 @@ export function pairEdges(allEdges: readonly Edge[], plan: RunPlan, tickHz: numb
   const channels = new Set([plan.channel, ...(plan.stopChannel === undefined ? [] : [plan.stopChannel])]);
   const relevant = allEdges.filter((edge) => channels.has(edge.channel));
   const wide = minWidth(relevant, plan.minWidth_s * tickHz);
-  if (wide.deleted.length > 0) {
-    const pulses = wide.deleted.length / 2;
+  const { bounces, pulses } = splitDeleted(wide, plan.minWidth_s * tickHz);
+  if (pulses > 0) {
     warnings.push(
       warning('edges.short-pulse', `${pulses} pulses shorter than ${plan.minWidth_s * 1e6} us were deleted`),
     );
   }
-  const held = holdOff(wide.kept, plan.holdOff_s * tickHz);
-  if (held.ignored.length > 0) {
-    const first = held.ignored[0].tick / tickHz;
-    warnings.push(
-      warning(
-        'edges.bounce',
-        `${held.ignored.length} edges within ${plan.holdOff_s * 1e6} us of an accepted one were ignored, the first at ${first.toFixed(6)} s`,
-      ),
-    );
+  if (bounces.length > 0) {
+    warnings.push(bounceWarning(bounces, plan.minWidth_s, tickHz));
   }
+  const held = holdOff(wide.kept, plan.holdOff_s * tickHz);
+  if (held.ignored.length > 0) warnings.push(bounceWarning(held.ignored, plan.holdOff_s, tickHz));
   const result = pairBy(held.kept, plan, tickHz);
   warnings.push(...result.warnings);
   let refusal = result.refusal;
@@ -61,6 +56,8 @@ export function pairEdges(allEdges: readonly Edge[], plan: RunPlan, tickHz: numb
     const found = result.used;
     if (found !== needed || windows.length !== plan.windows) {
       const text = `${needed} edges were promised (${describePromise(plan)}), ${found} came`;
+      // The place where the sequence breaks stays as a warning beside the count.
+      if (found !== needed && refusal !== null) warnings.push(warning(refusal.code, refusal.message));
       if (found < needed) refusal = refuse('edges.lost', text);
       else if (found > needed) refusal = refuse('edges.extra', text);
     }
@@ -70,6 +67,31 @@ export function pairEdges(allEdges: readonly Edge[], plan: RunPlan, tickHz: numb
     windows = [];
   }
   return { windows, refusal, warnings };
+}
+
+/** Deleted edges right beside a kept one are its bounce; the others come in pairs and are pulses of their own. */
+function splitDeleted(
+  filtered: { kept: Edge[]; deleted: Edge[] },
+  within: number,
+): { bounces: Edge[]; pulses: number } {
+  const { kept, deleted } = filtered;
+  let k = 0;
+  const bounces = deleted.filter((edge) => {
+    while (k < kept.length && kept[k].tick < edge.tick - within) k++;
+    for (let near = k; near < kept.length && kept[near].tick <= edge.tick + within; near++) {
+      if (kept[near].channel === edge.channel) return true;
+    }
+    return false;
+  });
+  return { bounces, pulses: (deleted.length - bounces.length) / 2 };
+}
+
+function bounceWarning(edges: readonly Edge[], within_s: number, tickHz: number): Warning {
+  const first = (edges[0].tick / tickHz).toFixed(6);
+  return warning(
+    'edges.bounce',
+    `${edges.length} edges within ${within_s * 1e6} us of an accepted one were ignored, the first at ${first} s`,
+  );
 }
 
 /** Edges that a fault-free run of this plan gives to the pairing rule. */

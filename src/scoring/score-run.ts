@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { RefusalError } from '../signal/errors.ts';
 import type { InferenceResult, Recording, RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { ClockInfo, Edge, StreamInfo, WindowSlice } from '../signal/types.ts';
@@ -37,6 +38,11 @@ export interface ScoredRun {
 
 const traceBins = 2000;
 
+const scoringSchema = z.object({
+  slicing: z.enum(['auto', 'proportional', 'guard-band']),
+  net: z.enum(['low-quantile', 'two-cluster']).nullable(),
+});
+
 /**
  * Scores a recording of our own kind: edges to windows by its plan, one pass over the samples, figures a window.
  * An impossible edge sequence gives a document without windows and with the reason in `refusal`: never a guess.
@@ -64,7 +70,8 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const pairing = pairEdges(edges, plan, clock.tickHz, recording.endedEarly);
   warnings.push(...pairing.warnings);
 
-  const rule = slicingRules[options.slicing ?? 'auto'];
+  const wanted = { ...scoringOf(recording), ...options };
+  const rule = slicingRules[wanted.slicing ?? 'auto'];
   const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as StreamSlicer;
   const reader = new PowerReader(stream, clock.tickHz);
   const view = new PowerView(traceBins);
@@ -144,7 +151,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const baselines = idle.baselines();
   const activePower_W = median(windows.map((window) => window.power_uW * 1e-6));
   const idleFigures = idleOf(baselines, activePower_W);
-  const net = options.net === undefined ? null : netOf(options.net, baselines, activePower_W, windows, warnings);
+  const net = wanted.net === undefined ? null : netOf(wanted.net, baselines, activePower_W, windows, warnings);
   const results: InferenceResult[] = [];
   for await (const result of recording.results()) results.push(result);
   const accuracy = accuracyOf(results);
@@ -184,6 +191,12 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   };
   const bins = view.bins();
   return { document, trace: bins.length === 0 ? null : { rail: stream.rail, bins } };
+}
+
+/** How the run itself asked to be scored; a later scoring does the same unless it is told otherwise. */
+function scoringOf(recording: Recording): Pick<ScoreRunOptions, 'slicing' | 'net'> {
+  const asked = scoringSchema.safeParse(recording.provenance.scoring);
+  return asked.success ? { slicing: asked.data.slicing, net: asked.data.net ?? undefined } : {};
 }
 
 /** The one stream that carries power. */

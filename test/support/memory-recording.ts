@@ -1,3 +1,4 @@
+import { inferenceResults } from '../../src/capture/replay.ts';
 import type { SimulatedRun } from '../../src/rig/virtual-rig.ts';
 import type { Recording, WindowTruth } from '../../src/signal/recording.ts';
 import type { Chunk, Edge, Gap, LogLine, SampleBlock } from '../../src/signal/types.ts';
@@ -8,6 +9,9 @@ export function memoryRecording(run: SimulatedRun): Recording {
   const log = chunks.filter((chunk): chunk is LogLine => chunk.kind === 'log');
   const edges: Edge[] = chunks.flatMap((chunk) => (chunk.kind === 'edges' ? chunk.edges : []));
   const samples = chunks.filter((chunk): chunk is SampleBlock | Gap => chunk.kind === 'block' || chunk.kind === 'gap');
+  async function* logLines() {
+    yield* log;
+  }
   return {
     format: 'joulemark-run',
     path: '.',
@@ -24,10 +28,8 @@ export function memoryRecording(run: SimulatedRun): Recording {
     async *samples() {
       yield* samples;
     },
-    async *log() {
-      yield* log;
-    },
-    async *results() {},
+    log: logLines,
+    results: () => inferenceResults(logLines()),
     async *truth() {
       for (const line of log) {
         const match = /^m-truth-\[(.*)\]$/.exec(line.text);

@@ -15,7 +15,9 @@ export interface Segment {
 /** Running sums of one range inside one segment: finished leaves in `sums`, the leaf under way in `leaf`. */
 class RangeAccumulator {
   readonly range: number;
-  n = 0;
+  /** Whole samples and parts of samples are counted apart, so that where blocks end never changes the count. */
+  whole = 0;
+  parts = 0;
   readonly sums = new Float64Array(6);
   readonly leaf = new Float64Array(6);
   leafIndex = -1;
@@ -166,10 +168,11 @@ export class SegmentSummer {
     for (const range of this.#ranges) {
       range.closeLeaf();
       const { sums } = range;
+      const n = range.whole + range.parts;
       ranges.push({
         range: range.range,
-        n: range.n,
-        time_s: range.n * this.#dt_s,
+        n,
+        time_s: n * this.#dt_s,
         current: sums[CURRENT],
         voltage: sums[VOLTAGE],
         power: sums[POWER],
@@ -220,7 +223,7 @@ export class SegmentSummer {
     const { sums } = into;
     const current = block.current ? block.current[k] : 0;
     const voltage = block.voltage ? block.voltage[k] : 0;
-    into.n += weight;
+    into.parts += weight;
     sums[CURRENT] += weight * current;
     sums[VOLTAGE] += weight * voltage;
     if (block.power) sums[POWER] += weight * block.power[k];
@@ -251,7 +254,7 @@ export class SegmentSummer {
         into.closeLeaf();
         into.leafIndex = leafIndex;
       }
-      into.n += end - k;
+      into.whole += end - k;
       addRun(block, k, end, into.leaf);
       k = end;
     }

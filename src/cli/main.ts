@@ -1,0 +1,87 @@
+import { Command, CommanderError } from 'commander';
+import { ExitCode, JoulemarkError } from '../signal/errors.ts';
+import { version } from './version.ts';
+
+/**
+ * The command line. Each command is a file of its own that is loaded when it is asked for. An expected failure
+ * becomes one message and exit code 2; a stack trace only with JOULEMARK_DEBUG=1.
+ */
+export async function main(argv: string[]): Promise<void> {
+  // A closed pipe (`joulemark ... | head`) is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+function program(): Command {
+  const joulemark = new Command('joulemark')
+    .description('Runs, calibrates and audits energy measurements of machine-learning inference.')
+    .version(version, '-V, --version')
+    .exitOverride()
+    .showSuggestionAfterError();
+
+  const add = (usage: string, description: string) =>
+    joulemark
+      .command(usage)
+      .description(description)
+      .option('--json', 'print one JSON document on stdout')
+      .option('-q, --quiet', 'print nothing but results and errors');
+
+  add('run [rig.yaml]', 'run a benchmark; without a file on the built-in virtual rig')
+    .option('-o, --out <folder>', 'the run folder to make; it must not exist')
+    .option('--seed <n>', 'seed of everything that is simulated')
+    .option('--profile <id>', 'benchmark profile, e.g. kws01, or per-inference')
+    .option('--inferences <n>', 'number of inferences (per-inference only)')
+    .option('--fault <kind...>', 'faults that the virtual rig shows')
+    .option('--slicing <rule>', 'auto, guard-band or proportional')
+    .option('--net <baseline>', 'add net energy above low-quantile or two-cluster')
+    .option('--pace <factor>', 'virtual seconds a real second, e.g. 1 for real time')
+    .option('--sign <key.pem>', 'sign the run folder with this private key')
+    .option('--csv <file>', 'write the windows as CSV; - is stdout')
+    .action(async (rig, options) => (await import('./run.ts')).run(rig, options));
+
+  add('score <recording...>', "score a run folder, or another tool's recording")
+    .option('--slicing <rule>', 'auto, guard-band or proportional (run folders)')
+    .option('--net <baseline>', 'add net energy above low-quantile or two-cluster (run folders)')
+    .option('--trace-unit <unit>', 'unit of trace values at rates other than 1 kHz: uJ or mW (EnergyRunner)')
+    .option('--csv <file>', 'write the windows as CSV; - is stdout')
+    .action(async (recordings, options) => (await import('./score.ts')).score(recordings, options));
+
+  add('verify <folder>', 'check hashes, chain and signature of a run folder')
+    .option('--trust <key.pem...>', 'public keys whose signatures are trusted')
+    .action(async (folder, options) => (await import('./verify.ts')).verify(folder, options));
+
+  add('recover <in> <out>', 'make a closed copy of a capture that was cut off').action(async (input, output, options) =>
+    (await import('./recover.ts')).recover(input, output, options),
+  );
+
+  add('report <run...>', 'write the HTML report of one run, or a comparison of several')
+    .option('-o, --out <file>', 'the HTML file to write; it must not exist')
+    .action(async (runs, options) => (await import('./report.ts')).report(runs, options));
+
+  return joulemark;
+}
+
+/** Prints what went wrong and gives the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Commander has printed its message already; help and version are no failures.
+    return error.exitCode === 0 ? ExitCode.ok : ExitCode.cannot;
+  }
+  if (process.env.JOULEMARK_DEBUG === '1') console.error(error);
+  if (error instanceof JoulemarkError) {
+    console.error(`error: ${error.message}\n  ${error.remedy} [${error.code}]`);
+  } else {
+    const text = error instanceof Error ? error.message : String(error);
+    console.error(
+      `error: this is a bug in Joulemark: ${text}\n  Please report it; JOULEMARK_DEBUG=1 prints where it happened.`,
+    );
+  }
+  return ExitCode.cannot;
+}

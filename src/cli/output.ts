@@ -1,0 +1,44 @@
+import { writeFileSync } from 'node:fs';
+import { renderScoreTable, terminalStyle } from '../report/terminal-table.ts';
+import { windowsCsv } from '../report/windows-table.ts';
+import type { ScoreDocument } from '../scoring/score-document.ts';
+import { JoulemarkError } from '../signal/errors.ts';
+import type { CommonOptions } from './options.ts';
+
+/** Prints one JSON document on stdout, numbers at full precision. */
+export function printJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Prints a score the way the options ask for: JSON, or a table that fits the terminal. */
+export function printScore(document: ScoreDocument, options: CommonOptions): void {
+  if (options.json) return;
+  process.stdout.write(`${renderScoreTable(document, terminalStyle(process.stdout, process.env))}\n`);
+}
+
+/** A message to the person at the terminal: stderr, and not with --quiet. */
+export function note(text: string, options: CommonOptions): void {
+  if (!options.quiet) process.stderr.write(`${text}\n`);
+}
+
+/** Writes the windows of scores as CSV to a new file, or to stdout for `-`. */
+export function writeCsv(documents: ScoreDocument[], target: string): void {
+  const csv = documents.map(windowsCsv).join('');
+  if (target === '-') process.stdout.write(csv);
+  else writeNew(target, csv);
+}
+
+/** Writes a file that must not exist yet. @throws JoulemarkError where it exists or cannot be written */
+export function writeNew(path: string, content: string): void {
+  try {
+    writeFileSync(path, content, { flag: 'wx' });
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+    throw new JoulemarkError('output.unwritable', {
+      where: path,
+      problem: exists ? 'exists already; nothing is overwritten' : (cause as Error).message,
+      remedy: 'name another file',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,131 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parseDocument } from 'yaml';
+import { virtualFaultKinds } from '../instruments/virtual/index.ts';
+import { defaultRigText, parseRig, readRigFile } from '../rig/rig-file.ts';
+import { runBenchmark } from '../rig/run-benchmark.ts';
+import { slicingRules } from '../scoring/score-run.ts';
+import { ExitCode, UsageError } from '../signal/errors.ts';
+import { type CommonOptions, choiceOption, numberOption } from './options.ts';
+import { note, printJson, printScore, writeCsv } from './output.ts';
+import { Progress } from './progress.ts';
+
+interface RunCommandOptions extends CommonOptions {
+  out?: string;
+  seed?: string;
+  profile?: string;
+  inferences?: string;
+  fault?: string[];
+  slicing?: string;
+  net?: string;
+  pace?: string;
+  sign?: string;
+  csv?: string;
+}
+
+/** With --pace, the index of the last produced sample goes to stderr this often. */
+const producedEvery_ms = 20;
+
+export async function run(rigPath: string | undefined, options: RunCommandOptions): Promise<void> {
+  const original = rigPath === undefined ? defaultRigText : (await readRigFile(rigPath)).text;
+  const rigText = withOverrides(original, options);
+  const rig = parseRig(rigText, rigPath ?? 'the built-in rig');
+  const pace = numberOption(options.pace, 'pace', { least: 1e-3 });
+  const folder = options.out ?? freeFolder();
+  const keyPath = options.sign ?? rig.signing?.key;
+
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const progress = new Progress('running', options);
+  let produced: number | null = null;
+  const timer =
+    pace === undefined
+      ? null
+      : setInterval(() => {
+          if (produced !== null) process.stderr.write(`produced ${produced}\n`);
+        }, producedEvery_ms);
+  const outcome = await runBenchmark(rig, {
+    folder,
+    rigText,
+    pace,
+    net: choiceOption(options.net, 'net', ['low-quantile', 'two-cluster']),
+    interrupt: interrupt.signal,
+    privateKey: keyPath === undefined ? undefined : readKey(keyPath),
+    onProgress: (share) => share !== null && progress.update(share),
+    onProduced: (index) => {
+      produced = index;
+    },
+  }).finally(() => {
+    if (timer !== null) clearInterval(timer);
+    progress.stop();
+    process.removeListener('SIGINT', stop);
+    process.removeListener('SIGTERM', stop);
+  });
+
+  const { document } = outcome;
+  if (options.csv !== undefined) writeCsv([document], options.csv);
+  if (options.json) {
+    printJson({
+      ...document,
+      schema: 'joulemark.run/1',
+      folder,
+      report: outcome.reportPath,
+      interrupted: outcome.interrupted,
+    });
+  } else if (options.csv !== '-') {
+    printScore(document, options);
+  }
+  note(`Run folder: ${folder}\nReport:     ${outcome.reportPath}`, options);
+  if (outcome.interrupted) {
+    note('interrupted: the capture so far is closed and kept', options);
+    process.exitCode = ExitCode.interrupted;
+  } else if (document.refusal !== null) {
+    process.stderr.write(
+      `error: ${folder}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]\n`,
+    );
+    process.exitCode = ExitCode.cannot;
+  } else if (document.gates.some((gate) => gate.met === false)) {
+    process.exitCode = ExitCode.bad;
+  }
+}
+
+/** The rig file with what the command line says in place of what it says; comments and order stay. */
+function withOverrides(text: string, options: RunCommandOptions): string {
+  const seed = numberOption(options.seed, 'seed', { least: 0, whole: true });
+  const inferences = numberOption(options.inferences, 'inferences', { least: 1, whole: true });
+  const slicing = choiceOption(options.slicing, 'slicing', Object.keys(slicingRules));
+  for (const fault of options.fault ?? []) choiceOption(fault, 'fault', virtualFaultKinds);
+  const overrides = { seed, profile: options.profile, inferences, slicing, faults: options.fault };
+  if (Object.values(overrides).every((value) => value === undefined)) return text;
+  const document = parseDocument(text);
+  // A file that does not parse is left to parseRig, which names the line.
+  if (document.errors.length > 0) return text;
+  for (const [key, value] of Object.entries(overrides)) {
+    if (value !== undefined) document.setIn([key], value);
+  }
+  return document.toString();
+}
+
+/** A folder name that is free, by the time of day. */
+function freeFolder(): string {
+  const stamp = new Date().toISOString().replace(/[-:]/g, '').replace(/\..*/, 'Z');
+  const base = `joulemark-run-${stamp}`;
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? base : `${base}-${n}`;
+    if (!existsSync(name)) return name;
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError('key.unreadable', {
+      where: path,
+      problem: `the key cannot be read: ${(cause as Error).message}`,
+      remedy: 'make one with `joulemark keygen`',
+      cause,
+    });
+  }
+}

@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
+import { CaptureWriter } from '../capture/capture-writer.ts';
+import { sealRunFolder } from '../capture/manifest.ts';
+import { openRunFolder } from '../capture/run-folder.ts';
+import { renderReport } from '../report/html.ts';
+import type { ScoreDocument } from '../scoring/score-document.ts';
+import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
+import type { Recording } from '../signal/recording.ts';
+import type { Chunk, Edge } from '../signal/types.ts';
+import type { Rig } from './rig-file.ts';
+import { type SimulatedRun, simulateRun } from './virtual-rig.ts';
+
+/** Name and version of the program, as they stand in reports and manifests. */
+export const generatedBy = `Joulemark ${JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version}`;
+
+export interface RunOptions {
+  /** The run folder to make; it must not exist. */
+  folder: string;
+  /** Text of the rig file as it is recorded. */
+  rigText: string;
+  /** Net energy above this baseline, as part of the result. */
+  net?: 'low-quantile' | 'two-cluster';
+  /** Virtual seconds a real second; absent: as fast as it goes. */
+  pace?: number;
+  /** Ends the run; what was captured is closed properly and kept. */
+  interrupt?: AbortSignal;
+  /** Share of the promised edges that has come, or null where nothing was promised. */
+  onProgress?: (share: number | null) => void;
+  /** Index of the last sample that was handed to the capture. */
+  onProduced?: (index: number) => void;
+  /** Private key (PEM) that signs the run. */
+  privateKey?: string;
+}
+
+export interface RunOutcome {
+  folder: string;
+  reportPath: string;
+  document: ScoreDocument;
+  interrupted: boolean;
+}
+
+/**
+ * Runs a rig into a run folder: everything raw goes to disk first, then the result is computed by replaying the closed
+ * capture through the code that `score` uses, the report is written and the folder is sealed.
+ *
+ * @throws UsageError where the folder exists or the rig cannot be run
+ */
+export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOutcome> {
+  const startedAt = new Date().toISOString();
+  const run = simulateRun(rig, rig.seed, rig.faults);
+  // Batches of a simulated run are closed by its virtual time, so that the same seed gives the same bytes.
+  let virtual_ms = 0;
+  const writer = CaptureWriter.create(
+    options.folder,
+    {
+      simulated: true,
+      clocks: run.clocks,
+      streams: run.streams,
+      plan: run.plan,
+      provenance: { ...run.provenance, scoring: { slicing: rig.slicing, net: options.net ?? null } },
+    },
+    [{ name: 'rig.yaml', bytes: Buffer.from(options.rigText) }],
+    { now_ms: () => virtual_ms },
+  );
+
+  const tickHz = new Map(run.clocks.map((clock) => [clock.id, clock.tickHz]));
+  const clockOfStream = new Map(run.streams.map((stream) => [stream.id, tickHz.get(stream.clock)!]));
+  const promised = promisedEdges(run);
+  let edges = 0;
+  let ended: Record<string, number> = {};
+  await lastValueFrom(
+    paced(run.chunks, options.pace, (chunk) => chunkTime_s(chunk, clockOfStream)).pipe(
+      takeUntil(aborted(options.interrupt)),
+      tap((chunk) => {
+        virtual_ms = Math.max(virtual_ms, chunkTime_s(chunk, clockOfStream) * 1000);
+        writer.push(chunk);
+        if (chunk.kind === 'edges') {
+          edges += chunk.edges.filter((edge) => counts(edge, run)).length;
+          options.onProgress?.(promised === null ? null : Math.min(1, edges / promised));
+        } else if (chunk.kind === 'block') {
+          const end = chunk.firstTick + chunk.length * chunk.ticksPerSample;
+          ended = { ...ended, [chunk.stream]: end };
+          options.onProduced?.(end / chunk.ticksPerSample - 1);
+        }
+      }),
+    ),
+    { defaultValue: null },
+  );
+  const interrupted = options.interrupt?.aborted ?? false;
+  if (interrupted) {
+    for (const [stream, firstTick] of Object.entries(ended)) {
+      writer.push({ kind: 'gap', stream, firstTick, count: null, cause: 'cut-off' });
+    }
+  }
+  writer.finish();
+
+  const recording = await openRunFolder(options.folder, { unsealedIs: 'closed' });
+  const { document, files } = await resultFiles(recording);
+  for (const { name, bytes } of files) writer.addFile(name, bytes);
+  sealRunFolder(
+    options.folder,
+    writer.summaries,
+    { generatedBy, startedAt, finishedAt: new Date().toISOString(), host: hostname(), interrupted },
+    { privateKey: options.privateKey },
+  );
+  return { folder: options.folder, reportPath: join(options.folder, 'report.html'), document, interrupted };
+}
+
+/** The result and the report of a replayed run folder, as they are written into it. */
+export async function resultFiles(
+  recording: Recording,
+): Promise<{ document: ScoreDocument; files: { name: string; bytes: Uint8Array }[] }> {
+  const scored = await scoreRun(recording);
+  return {
+    document: scored.document,
+    files: [
+      { name: 'result.json', bytes: Buffer.from(`${JSON.stringify(scored.document, null, 2)}\n`) },
+      { name: 'report.html', bytes: Buffer.from(reportOf(scored)) },
+    ],
+  };
+}
+
+/** The HTML report of a scored run. */
+export function reportOf({ document, trace }: ScoredRun): string {
+  return renderReport({ document, trace: trace === null ? null : [{ ...trace, unit: 'W' }], generatedBy });
+}
+
+/** Does this edge count against what the plan promised? */
+function counts(edge: Edge, run: SimulatedRun): boolean {
+  return run.plan.pairing !== 'falling-pairs' || edge.polarity === 'fall';
+}
+
+function promisedEdges(run: SimulatedRun): number | null {
+  if (run.plan.windows === null) return null;
+  return 2 * run.plan.windows + (run.plan.pairing === 'falling-pairs' ? 1 : 0);
+}
+
+/** Time on the run's own clock at which a chunk is complete. */
+function chunkTime_s(chunk: Chunk, tickHzOfStream: ReadonlyMap<string, number>): number {
+  switch (chunk.kind) {
+    case 'block':
+      return (chunk.firstTick + chunk.length * chunk.ticksPerSample) / tickHzOfStream.get(chunk.stream)!;
+    case 'gap':
+      return chunk.firstTick / tickHzOfStream.get(chunk.stream)!;
+    case 'log':
+      return chunk.time_s;
+    default:
+      return 0;
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): Observable<void> {
+  return new Observable((subscriber) => {
+    if (signal?.aborted) subscriber.next();
+    const stop = () => subscriber.next();
+    signal?.addEventListener('abort', stop);
+    return () => signal?.removeEventListener('abort', stop);
+  });
+}
+
+/** How long chunks are pulled without letting timers and signals in. */
+const slice_ms = 10;
+
+/**
+ * Chunks of a pulled run as a stream, at `pace` virtual seconds a real second, or as fast as they go. Between slices
+ * the event loop runs, so that a signal or a timer is never kept waiting.
+ */
+function paced(chunks: Iterator<Chunk>, pace: number | undefined, time_s: (chunk: Chunk) => number): Observable<Chunk> {
+  return new Observable((subscriber) => {
+    const start_ms = performance.now();
+    let held: Chunk | null = null;
+    const step = () => {
+      const slice = performance.now();
+      while (!subscriber.closed && performance.now() - slice < slice_ms) {
+        let chunk = held;
+        held = null;
+        if (chunk === null) {
+          const next = chunks.next();
+          if (next.done) {
+            subscriber.complete();
+            return;
+          }
+          chunk = next.value;
+          const due_ms = pace === undefined ? 0 : (time_s(chunk) * 1000) / pace;
+          const wait_ms = start_ms + due_ms - performance.now();
+          if (pace !== undefined && wait_ms > 0) {
+            held = chunk;
+            setTimeout(step, wait_ms);
+            return;
+          }
+        }
+        subscriber.next(chunk);
+      }
+      if (!subscriber.closed) setImmediate(step);
+    };
+    step();
+    return () => chunks.return?.();
+  });
+}

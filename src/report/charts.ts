@@ -188,7 +188,6 @@ export function traceChart(document: ScoreDocument, trace: TraceView, maxBins = 
     width: 'container',
     height: 280,
     padding: { left: 0, top: 5, bottom: 5, right: levels.length > 0 ? 26 : 5 },
-    description: span,
     layer: [
       {
         data: { values: shades.map((shade) => ({ ...shade, x0: time(shade.x0), x1: time(shade.x1) })) },
@@ -297,7 +296,6 @@ function windowDots(document: ScoreDocument, spread: Spread, scale: SiColumn): C
       config,
       width: 'container',
       height: 220,
-      description: 'Energy per inference by window',
       layer: [
         medianRule(shown(spread.median * scale.factor), 'y'),
         {
@@ -336,7 +334,6 @@ function histogram(energies: (number | null)[], spread: Spread, scale: SiColumn)
       config,
       width: 'container',
       height: 220,
-      description: 'Histogram of energy per inference',
       layer: [
         {
           data: { values },
@@ -390,7 +387,6 @@ function windowOrder(document: ScoreDocument, spread: Spread, scale: SiColumn): 
       config,
       width: 'container',
       height: 220,
-      description: 'Energy per inference in the order of the windows',
       data: { values },
       layer: [
         { mark: { type: 'area', fill: colour.band }, encoding: { x, y: { ...y, field: 'min' }, y2: { field: 'max' } } },
@@ -443,7 +439,6 @@ export function levelsChart(document: ScoreDocument): Chart | null {
       width: 'container',
       height: 34 * levels.length,
       padding: { left: 0, top: 5, bottom: 5, right: 38 },
-      description: 'Idle and active power',
       data: { values },
       encoding: { y },
       layer: [
@@ -468,5 +463,88 @@ export function levelsChart(document: ScoreDocument): Chart | null {
     alternative: `Bar chart of power levels. ${levelWords(document)}`,
     caption:
       'Idle power by each method, with one standard uncertainty where it is known, and mean power of the windows.',
+  };
+}
+
+/** What a comparison shows of one run. */
+export interface ComparedRun {
+  name: string;
+  median_uJ: number | null;
+  energies_uJ: number[];
+}
+
+const MAX_STRIP_POINTS = 4000;
+/** From this ratio of the largest to the smallest figure on, a linear axis hides the small ones. */
+const LOG_AXIS_RATIO = 30;
+
+/** Energy per inference of several runs on one axis, with the spread of their windows; null where none has any. */
+export function comparisonChart(runs: ComparedRun[]): Chart | null {
+  const spreads = runs.flatMap(({ name, median_uJ, energies_uJ }) => {
+    const spread = spreadOf(energies_uJ);
+    return spread === null ? [] : [{ name: printable(name), ...spread, median: median_uJ ?? spread.median }];
+  });
+  if (spreads.length === 0) return null;
+  const low = Math.min(...spreads.map((spread) => spread.min));
+  const high = Math.max(...spreads.map((spread) => spread.max));
+  const scale = siColumn([high], 'uJ', MICRO);
+  const energy = (value: number) => shown(value * scale.factor);
+  const isLog = low > 0 && high / low > LOG_AXIS_RATIO;
+  const values = spreads.map((spread) => ({
+    name: spread.name,
+    min: energy(spread.min),
+    q1: energy(spread.q1),
+    median: energy(spread.median),
+    q3: energy(spread.q3),
+    max: energy(spread.max),
+    label: formatSi(spread.median, 'uJ', { digits: 5, ...MICRO }),
+  }));
+  const drawsPoints = runs.reduce((sum, run) => sum + run.energies_uJ.length, 0) <= MAX_STRIP_POINTS;
+  const points = drawsPoints
+    ? runs.flatMap(({ name, energies_uJ }) =>
+        energies_uJ.map((value) => ({ name: printable(name), energy: energy(value) })),
+      )
+    : [];
+  const x = {
+    type: 'quantitative' as const,
+    title: `Energy per inference (${scale.unit})`,
+    scale: isLog
+      ? { type: 'log' as const }
+      : { zero: false, nice: false, domain: roomyDomain(low * scale.factor, high * scale.factor) },
+  };
+  const y = {
+    field: 'name',
+    type: 'nominal' as const,
+    sort: values.map((value) => value.name),
+    title: null,
+    axis: { grid: false, labelLimit: 180, labelColor: colour.ink },
+  };
+  const words = spreads.map((spread) => `${spread.name}: ${spreadWords(spread)}`).join(' ');
+  return {
+    spec: {
+      $schema: SCHEMA,
+      config,
+      width: 'container',
+      height: 44 * values.length,
+      data: { values },
+      encoding: { y },
+      layer: [
+        { mark: { type: 'rule', stroke: colour.soft }, encoding: { x: { ...x, field: 'min' }, x2: { field: 'max' } } },
+        {
+          mark: { type: 'bar', height: 14, fill: colour.band },
+          encoding: { x: { ...x, field: 'q1' }, x2: { field: 'q3' } },
+        },
+        {
+          data: { values: points },
+          mark: { type: 'point', filled: true, fill: colour.ink, size: 22, opacity: 0.7 },
+          encoding: { x: { ...x, field: 'energy' } },
+        },
+        {
+          mark: { type: 'tick', thickness: 2, height: 26, fill: colour.accent, tooltip: true },
+          encoding: { x: { ...x, field: 'median' }, tooltip: { field: 'label', type: 'nominal' } },
+        },
+      ],
+    },
+    alternative: `Energy per inference by run. ${words}`,
+    caption: `Median (upright stroke), quartiles (bar) and extremes (line) of the windows${drawsPoints ? '; each dot is a window' : ''}. ${isLog ? 'The axis is logarithmic.' : CUT_AXIS}`,
   };
 }

@@ -14,7 +14,15 @@ import { levelsChart, spreadCharts, type TraceView, traceChart } from './charts.
 import { type Html, type HtmlValue, html } from './html-text.ts';
 import { dataTable, factTable, PageWriter, section } from './page.ts';
 import { flattenFacts } from './provenance.ts';
-import { type HeadlineFigure, headlineFigures, spreadOf, truthSummary, windowColumns } from './summary.ts';
+import {
+  type HeadlineFigure,
+  headlineFigures,
+  recordingName,
+  SIMULATED_MARK,
+  spreadOf,
+  truthSummary,
+  windowColumns,
+} from './summary.ts';
 import { printable } from './text.ts';
 
 export interface ReportInput {
@@ -35,9 +43,6 @@ const FIRST_ROWS = 20;
 const MAX_BINS = 6000;
 /** Entries of a list that comes from outside. */
 const MAX_ENTRIES = 200;
-
-export const SIMULATED_MARK =
-  'SIMULATED. No real device was measured: every figure on this page comes from a virtual one.';
 
 /**
  * The HTML report of one score: a single file that opens offline, with its charts, and asks the network for nothing.
@@ -61,16 +66,6 @@ export function renderReport(input: ReportInput): string {
     ].filter((part) => part !== null),
     footer: html`${generatedBy}. Full precision is in the result JSON (${document.schema}).`,
   });
-}
-
-/** What a recording is called: the last part of its path. */
-export function recordingName(document: ScoreDocument): string {
-  return (
-    document.source.path
-      .replace(/[/\\]+$/, '')
-      .split(/[/\\]/)
-      .at(-1) || document.source.path
-  );
 }
 
 function reportName(document: ScoreDocument): string {
@@ -150,12 +145,9 @@ function powerSection(page: PageWriter, document: ScoreDocument, trace: TraceVie
   const charts = rails
     .map((rail) => traceChart(document, rail, Math.floor(MAX_BINS / rails.length)))
     .filter((chart) => chart !== null);
-  if (charts.length === 0) return section('Power', html`<p class="soft">There is no power trace.</p>`);
-  return section(
-    'Power',
-    charts.map((chart) => page.figure(chart)),
-    totalsTable(document),
-  );
+  const figures = charts.map((chart) => page.figure(chart));
+  const none = figures.length === 0 ? html`<p class="soft">There is no power trace.</p>` : null;
+  return section('Power', figures, none, totalsTable(document));
 }
 
 function totalsTable(document: ScoreDocument): Html | null {

@@ -24,7 +24,7 @@ body {
 .mark { position: sticky; top: 0; z-index: 2; background: var(--ink); color: var(--paper); }
 .mark p { max-width: 72rem; margin: 0 auto; padding: .45rem 2rem; }
 main, header, footer { max-width: 72rem; margin: 0 auto; padding: 0 2rem; }
-header { padding-top: 2.5rem; }
+header { padding-top: 2.5rem; padding-bottom: 2rem; }
 h1 { margin: 0; font-size: 2.1rem; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; overflow-wrap: anywhere; }
 h2 { margin: 0; font-size: 1rem; line-height: 1.5; font-weight: 600; }
 h3 { margin: 2rem 0 .5rem; font-size: 1rem; font-weight: 600; }
@@ -39,7 +39,7 @@ a { color: inherit; }
 .section > div > :last-child { margin-bottom: 0; }
 .figures {
   display: grid; grid-template-columns: minmax(0, 1.9fr); grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
-  gap: 1.5rem 2rem; margin: 2.75rem 0 3rem; align-items: end;
+  gap: 1.5rem 2rem; margin: 2.75rem 0 1rem; align-items: end;
 }
 .figures > div { min-width: 0; }
 .figures dt { color: var(--soft); }
@@ -49,7 +49,7 @@ a { color: inherit; }
 .figures .unit { font-size: .6em; font-weight: 400; letter-spacing: 0; color: var(--soft); }
 .figures > :first-child .unit { font-size: .42em; }
 .figures .doubt { color: var(--soft); font-size: .9rem; }
-.refusal { margin: 2.5rem 0 3rem; border-left: 6px solid var(--ink); padding: .25rem 0 .25rem 1.5rem; }
+.refusal { margin: 2.5rem 0 1rem; border-left: 6px solid var(--ink); padding: .25rem 0 .25rem 1.5rem; }
 .refusal strong { display: block; font-size: 1.75rem; line-height: 1.2; font-weight: 600; letter-spacing: -.015em; margin-bottom: .5rem; }
 .refusal p { font-size: 1.1rem; overflow-wrap: anywhere; }
 figure { margin: 0 0 1.75rem; }
@@ -80,14 +80,15 @@ ul.notes li { padding: .5rem 0; border-bottom: 1px solid var(--hair); overflow-w
 ul.notes .code { margin-right: .75rem; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; color: var(--soft); }
-footer { border-top: 1px solid var(--hair); margin-top: 1rem; padding-top: 1rem; padding-bottom: 3rem; color: var(--soft); font-size: .9rem; }
+footer { padding-bottom: 3rem; color: var(--soft); font-size: .9rem; }
+footer p { max-width: none; border-top: 1px solid var(--hair); padding-top: 1rem; }
 @media (max-width: 52rem) {
   main, header, footer, .mark p { padding-left: 1.1rem; padding-right: 1.1rem; }
   header { padding-top: 1.75rem; }
   h1 { font-size: 1.6rem; }
   .section { display: block; padding: 1.25rem 0 1.75rem; }
   .section > h2 { margin-bottom: .75rem; }
-  .figures { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); grid-auto-flow: row; margin: 1.75rem 0 2rem; gap: 1.25rem 1.5rem; }
+  .figures { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); grid-auto-flow: row; margin: 1.75rem 0 0; gap: 1.25rem 1.5rem; }
   .figures > :first-child { grid-column: 1 / -1; }
   .figures > :first-child .value { font-size: 2.9rem; }
   .facts th { width: 38%; }

@@ -29,7 +29,11 @@ export class PageWriter {
   /** A figure that the page's script fills with the chart. */
   figure(chart: Chart): Html {
     const id = `chart-${this.specs.length}`;
-    this.specs.push(new Html(`<script type="application/json" id="${id}">${scriptJson(chart.spec)}</script>`));
+    this.specs.push(
+      new Html(
+        `<script type="application/json" id="${id}">${scriptJson({ ...chart.spec, description: chart.alternative })}</script>`,
+      ),
+    );
     return html`<figure data-chart="${id}"><div class="plot" role="img" aria-label="${chart.alternative}"></div><figcaption>${chart.caption}</figcaption></figure>`;
   }
 
@@ -68,8 +72,8 @@ ${mark}
 <main>
 ${parts.body.map((part) => html`${part}\n`)}
 </main>
-<footer>${parts.footer}</footer>
-${this.specs.length > 0 ? html`<noscript><footer>The charts need JavaScript; every number is in the tables.</footer></noscript>` : null}
+<footer><p>${parts.footer}</p></footer>
+${this.specs.length > 0 ? html`<noscript><footer><p>The charts need JavaScript; every number is in the tables.</p></footer></noscript>` : null}
 ${this.specs}
 ${scripts.map((script) => new Html(`<script>${script}</script>\n`))}
 </body>
@@ -105,7 +109,7 @@ export function dataTable(
 ): Html {
   const heading = columns.map(
     ({ label, unit, numeric }) =>
-      html`<th scope="col"${numeric ? new Html(' class="number"') : null}>${label}${unit === undefined ? null : html` <span class="unit">${unit}</span>`}</th>`,
+      html`<th scope="col"${numeric ? new Html(' class="number"') : null}>${label}${unit === undefined || unit === '' ? null : html` <span class="unit">${unit}</span>`}</th>`,
   );
   const body = (row: HtmlValue[]) =>
     html`<tr>${row.map((cell, k) => {

@@ -99,3 +99,16 @@ export const windowColumns: {
   },
   { id: 'throughput', label: 'inf/s', unit: '', digits: 4, value: (window) => window.throughput_ips },
 ];
+
+export const SIMULATED_MARK =
+  'SIMULATED. No real device was measured: every figure on this page comes from a virtual one.';
+
+/** What a recording is called: the last part of its path. */
+export function recordingName(document: ScoreDocument): string {
+  return (
+    document.source.path
+      .replace(/[/\\]+$/, '')
+      .split(/[/\\]/)
+      .at(-1) || document.source.path
+  );
+}

@@ -76,10 +76,12 @@ export async function findEnergyRunnerFiles(path: string): Promise<EnergyRunnerF
     throw unreadable(path, cause);
   }
   fileNames.sort();
-  const visible = fileNames.filter((name) => !isHidden(name));
+  const givenRole = given === null ? null : roleOf(given);
+  // A path of a file that is none of these stands for nothing, except for a trace under some other name.
+  const stranger = given !== null && givenRole === null;
+  const visible = stranger ? [given!] : fileNames.filter((name) => !isHidden(name));
   const warnings: Warning[] = [];
   const chosen = new Map<EnergyRunnerRole, string>();
-  const givenRole = given === null ? null : roleOf(given);
   for (const role of Object.keys(names) as EnergyRunnerRole[]) {
     const preferred = role === givenRole ? given : null;
     const name = preferred ?? choose(role, visible, chosen.get('trace'), folder, warnings);

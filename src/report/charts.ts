@@ -1,23 +1,15 @@
 import type { TopLevelSpec } from 'vega-lite';
+import type { PowerBin } from '../scoring/power-view.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { formatPercent, formatSi, type SiColumn, siColumn } from '../signal/units.ts';
 import { type Spread, spreadOf } from './summary.ts';
 import { printable } from './text.ts';
 
-/** Power over one stretch of time: its extremes are kept, so no peak is lost. */
-export interface TraceBin {
-  t0_s: number;
-  t1_s: number;
-  min: number;
-  max: number;
-  mean: number;
-}
-
 /** A decimated power trace of one rail. */
 export interface TraceView {
   rail: string;
   unit: 'W';
-  bins: TraceBin[];
+  bins: PowerBin[];
 }
 
 /** A chart: its Vega-Lite specification and the same in words. */
@@ -79,10 +71,10 @@ function shown(value: number): number {
 }
 
 /** Fewer bins, each the extremes and the time-weighted mean of its neighbours. */
-export function mergeBins(bins: TraceBin[], maxBins: number): TraceBin[] {
+export function mergeBins(bins: PowerBin[], maxBins: number): PowerBin[] {
   if (bins.length <= maxBins) return bins;
   const perGroup = Math.ceil(bins.length / maxBins);
-  const merged: TraceBin[] = [];
+  const merged: PowerBin[] = [];
   for (let first = 0; first < bins.length; first += perGroup) {
     const group = bins.slice(first, first + perGroup);
     let energy = 0;
@@ -173,9 +165,11 @@ export function traceChart(document: ScoreDocument, trace: TraceView, maxBins = 
   });
 
   const { shades, joined } = windowShades(document);
-  const levels = powerLevels(document)
-    .filter((level) => level.active || level.name === `idle, ${printable(document.idle!.baselines[0]!.method)}`)
-    .map((level) => ({ power: power(level.power_W), name: level.active ? 'active' : 'idle' }));
+  const [firstIdle] = document.idle?.baselines ?? [];
+  const active_W = document.idle?.activePower_W ?? null;
+  const levels: { power: number; name: string }[] = [];
+  if (firstIdle !== undefined) levels.push({ power: power(firstIdle.power_W), name: 'idle' });
+  if (active_W !== null) levels.push({ power: power(active_W), name: 'active' });
   const x = { field: 't', type: 'quantitative' as const, title: `Time (${timeScale.unit})` };
   const y = { type: 'quantitative' as const, title: `Power (${powerScale.unit})` };
   const peak = bins.reduce((largest, bin) => Math.max(largest, bin.max), Number.NEGATIVE_INFINITY);

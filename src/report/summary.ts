@@ -13,16 +13,35 @@ export interface HeadlineFigure {
   coverage: Coverage | null;
 }
 
+/** Where the uncertainty of a figure stands: the name of a quantity, its unit, and what turns it into the figure's. */
+const QUANTITY_OF = {
+  energyPerInference: { unit: 'J', factor: 1e6 },
+  throughput: { unit: '1/s', factor: 1 },
+  inferencesPerJoule: { unit: '1/J', factor: 1 },
+  top1: { unit: '%', factor: 1 },
+  auc: { unit: '', factor: 1 },
+} as const;
+
 /**
  * The figures of a score that everybody asks for, with the uncertainty that stands in `quantities` under the same
- * name and unit. Accuracy is there only where it was measured.
+ * name. Accuracy is there only where it was measured.
  */
 export function headlineFigures(document: ScoreDocument): HeadlineFigure[] {
   const { median, accuracy } = document;
   const figure = (id: HeadlineFigure['id'], label: string, value: number | null, unit: string): HeadlineFigure => {
     const quantity = document.quantities[id];
-    const known = quantity !== undefined && quantity.unit === unit;
-    return { id, label, value, unit, u: known ? quantity.u : null, coverage: known ? quantity.coverage : null };
+    const known = QUANTITY_OF[id];
+    if (quantity === undefined || quantity.unit !== known.unit)
+      return { id, label, value, unit, u: null, coverage: null };
+    const { u, coverage } = quantity;
+    return {
+      id,
+      label,
+      value,
+      unit,
+      u: u === null ? null : u * known.factor,
+      coverage: coverage === null ? null : { ...coverage, U: coverage.U * known.factor },
+    };
   };
   const figures = [
     figure('energyPerInference', 'Energy per inference', median.energyPerInference_uJ, 'uJ'),

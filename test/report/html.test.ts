@@ -33,7 +33,7 @@ describe('renderReport', () => {
 
   it('shows an uncertainty that is known, with the value rounded to its place', () => {
     const document = scoreDocument();
-    Object.assign(document.quantities.energyPerInference!, { u: 0.31, coverage: { U: 0.62, k: 2, nu: 60 } });
+    Object.assign(document.quantities.energyPerInference!, { u: 0.31e-6, coverage: { U: 0.62e-6, k: 2, nu: 60 } });
     const text = visible(report(document));
     expect(text).toContain('104.18 µJ ± 620 nJ, 95 %, k = 2.00');
     expect(text).toContain('± 620 nJ (k = 2.00, ν = 60)');

@@ -61,8 +61,8 @@ export function scoreDocument(options: ScoreDocumentOptions = {}): ScoreDocument
       inferencesPerJoule: medianEnergy === null ? null : 1e6 / medianEnergy,
     },
     quantities: {
-      energyPerInference: quantity(medianEnergy, 'uJ', 'median/1', count),
-      throughput: quantity(93.8, 'inf/s', 'median/1', count),
+      energyPerInference: quantity(medianEnergy === null ? null : medianEnergy * 1e-6, 'J', 'median/1', count),
+      throughput: quantity(93.8, '1/s', 'median/1', count),
       top1: {
         value: 91.6,
         unit: '%',

@@ -1,4 +1,4 @@
-import type { LoggedInference } from './run-log.ts';
+import type { InferCall } from '../../capture/formats/energyrunner/session.ts';
 
 /**
  * Log and trace are two accounts of one run. The handshake edge gives the offset between their clocks; then every
@@ -56,7 +56,7 @@ export interface Alignment {
   extra: number[];
   claimed: ClaimedWindow[];
   implied: ImpliedWindow[];
-  /** Rate of the trace's clock against the host's, with its standard uncertainty; null with fewer than three edges. */
+  /** Rate of the trace's clock against the host's, with its standard uncertainty; null with fewer than four edges. */
   slope_ppm: number | null;
   slopeUncertainty_ppm: number | null;
 }
@@ -70,7 +70,7 @@ export interface Alignment {
  */
 export function align(
   timestamps_s: readonly number[],
-  inferences: readonly LoggedInference[],
+  inferences: readonly Pick<InferCall, 'start_s' | 'done_s'>[],
   handshake_s: number | null,
 ): Alignment | null {
   const expected: ExpectedEdge[] = [];
@@ -201,25 +201,30 @@ function matchEdges(
   return match;
 }
 
-/** Least-squares rate of the timestamps against the log times, with its standard uncertainty. */
+/**
+ * Least-squares rate of the timestamps against the log times, with its standard uncertainty. Start and stop lines lag
+ * their edges by different times, so each kind has an intercept of its own.
+ */
 function slope(
   timestamps_s: readonly number[],
   edges: readonly AlignedEdge[],
 ): Pick<Alignment, 'slope_ppm' | 'slopeUncertainty_ppm'> {
-  const points = edges.flatMap((e) =>
-    e.timestamp === null || e.what === 'handshake' ? [] : [[e.logTime_s, timestamps_s[e.timestamp] as number]],
-  ) as [number, number][];
-  const n = points.length;
-  if (n < 3) return { slope_ppm: null, slopeUncertainty_ppm: null };
-  const meanX = points.reduce((sum, [x]) => sum + x, 0) / n;
-  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / n;
-  let [sxx, sxy] = [0, 0];
-  for (const [x, y] of points) {
-    sxx += (x - meanX) ** 2;
-    sxy += (x - meanX) * (y - meanY);
+  let [n, sxx, sxy, syy] = [0, 0, 0, 0];
+  for (const what of ['start', 'done']) {
+    const points = edges.flatMap((e): [number, number][] =>
+      e.timestamp === null || e.what !== what ? [] : [[e.logTime_s, timestamps_s[e.timestamp] as number]],
+    );
+    const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+    const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+    for (const [x, y] of points) {
+      sxx += (x - meanX) ** 2;
+      sxy += (x - meanX) * (y - meanY);
+      syy += (y - meanY) ** 2;
+    }
+    n += points.length;
   }
-  if (sxx === 0) return { slope_ppm: null, slopeUncertainty_ppm: null };
+  if (n < 4 || sxx === 0) return { slope_ppm: null, slopeUncertainty_ppm: null };
   const rate = sxy / sxx;
-  const residual2 = points.reduce((sum, [x, y]) => sum + (y - meanY - rate * (x - meanX)) ** 2, 0);
-  return { slope_ppm: (rate - 1) * 1e6, slopeUncertainty_ppm: Math.sqrt(residual2 / (n - 2) / sxx) * 1e6 };
+  const residual2 = Math.max(0, syy - rate * sxy);
+  return { slope_ppm: (rate - 1) * 1e6, slopeUncertainty_ppm: Math.sqrt(residual2 / (n - 3) / sxx) * 1e6 };
 }

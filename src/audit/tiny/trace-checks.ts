@@ -1,0 +1,47 @@
+/**
+ * What the numbers of an energy trace show of their origin. Measured on 115 published LPM01A traces: every sample is a
+ * decimal of four significant digits rounded to float32, and every sample count is a multiple of 1,024. Traces of a
+ * JS110 obey neither.
+ */
+
+/** Samples that the LPM01A sends in one block. */
+export const lpm01aBlock = 1024;
+/** Largest current of the LPM01A's dynamic mode (data brief: 100 nA to 50 mA). */
+export const lpm01aLimit_A = 0.05;
+
+/** Powers of ten that are exact in float64, from 1e0 to 1e22. */
+const powers = Float64Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));
+
+/** True where a float32 is the nearest to some decimal number of at most four significant digits. */
+export function hasFourDigits(sample: number): boolean {
+  const x = Math.abs(sample);
+  if (x === 0) return true;
+  if (!Number.isFinite(x)) return false;
+  if (x >= 1e-15 && x < 1e4) {
+    // Four digits in front of the point, by the exact powers of ten.
+    let shift = 0;
+    while (shift < 19 && x * (powers[shift] as number) < 999.95) shift++;
+    const scale = powers[shift] as number;
+    if (Math.fround(Math.round(x * scale) / scale) === x) return true;
+  }
+  return Math.fround(Number(x.toPrecision(4))) === x;
+}
+
+/** Running check of the samples of one trace, in mW. */
+export class TraceInspector {
+  samples = 0;
+  /** Samples that are no decimals of four significant digits. */
+  otherDigits = 0;
+  negative = 0;
+  highest_mW = 0;
+
+  push(power_mW: Float32Array | Float64Array): void {
+    for (let i = 0; i < power_mW.length; i++) {
+      const p = power_mW[i] as number;
+      if (!hasFourDigits(p)) this.otherDigits++;
+      if (p < 0) this.negative++;
+      if (p > this.highest_mW) this.highest_mW = p;
+    }
+    this.samples += power_mW.length;
+  }
+}

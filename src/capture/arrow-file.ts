@@ -108,11 +108,14 @@ export class ArrowFile {
 
   /** The same, at once: for small files and last batches. */
   readSync(frame: BatchFrame): DecodedColumn[] {
-    const body = Buffer.allocUnsafeSlow(frame.message.bodyLength);
-    if (this.#readAt(body, frame.bodyOffset) < body.length) {
-      this.#fail(frame.offset, 'the file became shorter while it was read');
-    }
-    return this.#decode(frame, body);
+    return this.#decode(frame, this.bytes(frame.bodyOffset, frame.end));
+  }
+
+  /** The bytes of the file from one place to another. */
+  bytes(from: number, to: number): Uint8Array {
+    const bytes = Buffer.allocUnsafeSlow(to - from);
+    if (this.#readAt(bytes, from) < bytes.length) this.#fail(from, 'the file became shorter while it was read');
+    return bytes;
   }
 
   /** Takes a batch back that a walk has passed: the file counts as cut off before it. */

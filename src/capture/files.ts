@@ -1,4 +1,14 @@
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FormatError, UsageError } from '../signal/errors.ts';
 import { isSafeName } from './run-header.ts';
@@ -8,6 +18,12 @@ export interface NamedFile {
   name: string;
   bytes: Uint8Array;
 }
+
+/** Headers are a few kilobytes; the manifest of a long report a few more. */
+const maxSmallFileBytes = 256 << 20;
+
+// Without it, opening a named pipe would wait for a writer. Windows does not have it.
+const nonBlocking = constants.O_NONBLOCK ?? 0;
 
 /**
  * Opens a file of a run folder.
@@ -24,7 +40,7 @@ export function openForReading(path: string): { fd: number; size: number } {
   };
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | nonBlocking);
   } catch (cause) {
     return fail(`cannot be read: ${(cause as Error).message}`, cause);
   }
@@ -34,6 +50,26 @@ export function openForReading(path: string): { fd: number; size: number } {
     fail('is no file');
   }
   return { fd, size: stat.size };
+}
+
+/**
+ * A whole file that must be small enough for memory.
+ * @throws FormatError where it cannot be read
+ */
+export function readSmallFile(path: string): Uint8Array {
+  const { fd, size } = openForReading(path);
+  try {
+    if (size > maxSmallFileBytes) {
+      throw new FormatError('format.unreadable', {
+        where: path,
+        problem: `is ${size} bytes long, expected less than ${maxSmallFileBytes}`,
+        remedy: 'This is no file of a run folder; use another copy.',
+      });
+    }
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Makes a folder for a run; a folder that exists is never written into. */

@@ -1,10 +1,10 @@
 import { createHash, createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto';
-import { closeSync, readdirSync, readFileSync, readSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { closeSync, readdirSync, readSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { FormatError } from '../signal/errors.ts';
 import type { ChainedFileSummary } from './chain.ts';
-import { openForReading, writeDurably } from './files.ts';
+import { openForReading, readSmallFile, writeDurably } from './files.ts';
 import { captureFiles } from './run-header.ts';
 
 export const manifestSchema = 'joulemark.manifest/1';
@@ -75,7 +75,7 @@ export function sealRunFolder(
 ): void {
   const files: Manifest['files'] = {};
   for (const { name, kind } of listFiles(folder)) {
-    if (kind !== 'folder') files[name] = chained[name] ?? hashFile(join(folder, name));
+    if (kind === 'file') files[name] = chained[name] ?? hashFile(join(folder, name));
   }
   const content = {
     schema: manifestSchema,
@@ -121,7 +121,7 @@ export function decodeManifest(bytes: Uint8Array): { manifest: Manifest } | { pr
 /** True where the folder was closed by `joulemark recover`. */
 export function isRecovered(folder: string): boolean {
   const path = join(folder, captureFiles.manifest);
-  const decoded = decodeManifest(readFileSync(path));
+  const decoded = decodeManifest(readSmallFile(path));
   if ('manifest' in decoded) return decoded.manifest.status === 'recovered';
   throw new FormatError('format.manifest', {
     where: path,
@@ -133,13 +133,7 @@ export function isRecovered(folder: string): boolean {
 /** What can be said of a manifest's signature, given the public keys (PEM) that the reader trusts. */
 export function checkSignature(manifest: Manifest, trustedKeys: string[]): 'none' | 'valid' | 'invalid' | 'untrusted' {
   if (manifest.signature === null) return 'none';
-  const raw = Buffer.from(manifest.signature.publicKey, 'hex');
-  const key = createPublicKey({
-    key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') },
-    format: 'jwk',
-  });
-  const holds = verify(null, bytesToSign(manifest), key, Buffer.from(manifest.signature.signature, 'hex'));
-  if (!holds) return 'invalid';
+  if (!signatureHolds(bytesToSign(manifest), manifest.signature)) return 'invalid';
   return trustedKeys.some((pem) => publicKeyHex(pem) === manifest.signature!.publicKey) ? 'valid' : 'untrusted';
 }
 
@@ -149,16 +143,28 @@ export function publicKeyHex(pem: string): string {
   return Buffer.from(x!, 'base64url').toString('hex');
 }
 
-/** Every entry below a run folder but the manifest, sorted by name, with `/` between folders. */
-export function listFiles(folder: string): { name: string; kind: 'file' | 'folder' | 'other' }[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+/** One entry below a run folder. */
+export interface FolderEntry {
+  /** With `/` between folders. */
+  name: string;
+  kind: 'file' | 'folder' | 'unreadable folder' | 'no file';
+}
+
+/** Every entry below a run folder but the manifest, sorted by name within each folder. */
+export function listFiles(folder: string, below = ''): FolderEntry[] {
+  const entries = readdirSync(join(folder, below), { withFileTypes: true });
   return entries
-    .map((entry) => ({
-      name: relative(folder, join(entry.parentPath, entry.name)).replaceAll(sep, '/'),
-      kind: entry.isFile() ? ('file' as const) : entry.isDirectory() ? ('folder' as const) : ('other' as const),
-    }))
-    .filter(({ name }) => name !== captureFiles.manifest)
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry): FolderEntry[] => {
+      const name = below + entry.name;
+      if (name === captureFiles.manifest) return [];
+      if (!entry.isDirectory()) return [{ name, kind: entry.isFile() ? 'file' : 'no file' }];
+      try {
+        return [{ name, kind: 'folder' }, ...listFiles(folder, `${name}/`)];
+      } catch {
+        return [{ name, kind: 'unreadable folder' }];
+      }
+    });
 }
 
 /** Hashes a file that the chain does not cover. */
@@ -181,6 +187,17 @@ export function hashFile(path: string): PlainFileEntry {
     }
   } finally {
     closeSync(fd);
+  }
+}
+
+function signatureHolds(bytes: Uint8Array, { publicKey, signature }: NonNullable<Manifest['signature']>): boolean {
+  const x = Buffer.from(publicKey, 'hex').toString('base64url');
+  try {
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+    return verify(null, bytes, key, Buffer.from(signature, 'hex'));
+  } catch {
+    // 32 bytes that are no point of the curve.
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, JoulemarkError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
@@ -6,7 +6,7 @@ import type { ClockInfo, Edge, EdgeBatch, Gap, GapCause, SampleBlock, StreamInfo
 import { type Warning, warning } from '../signal/warnings.ts';
 import { ArrowFile, type BatchFrame } from './arrow-file.ts';
 import { type Column, edgeColumns, sampleColumns, segmentColumns } from './columns.ts';
-import { openForReading } from './files.ts';
+import { openForReading, readSmallFile } from './files.ts';
 import { isRecovered } from './manifest.ts';
 import {
   inferenceResults,
@@ -62,7 +62,7 @@ const edgesPerBatch = 4096;
  * @throws JoulemarkError where the path is no run folder, FormatError where a file breaks its format
  */
 export async function openRunFolder(path: string, options: OpenOptions = {}): Promise<RunFolder> {
-  const header = readHeader(path);
+  const header = readRunHeader(path);
   const closed = existsSync(join(path, captureFiles.manifest));
   const snapshots: Record<string, Snapshot> = {
     [captureFiles.segments]: tableSnapshot(path, captureFiles.segments, segmentColumns, closed),
@@ -73,7 +73,7 @@ export async function openRunFolder(path: string, options: OpenOptions = {}): Pr
   const extents: StreamExtent[] = [];
   for (const stream of header.streams) {
     const name = samplesFile(stream.id);
-    const { snapshot, extent } = measure(stream, join(path, name), segments, closed);
+    const { snapshot, extent } = measureStream(stream, join(path, name), segments, closed);
     snapshots[name] = snapshot;
     extents.push(extent);
   }
@@ -96,8 +96,7 @@ export async function openRunFolder(path: string, options: OpenOptions = {}): Pr
     streams: header.streams,
     plan: header.plan,
     provenance: header.provenance,
-    endedEarly:
-      cutOff || state === 'recovered' || extents.some(({ endGap }) => endGap === 'unplugged' || endGap === 'cut-off'),
+    endedEarly: cutOff || extents.some(({ endGap }) => endGap === 'unplugged' || endGap === 'cut-off'),
     warnings,
     closed,
     cutOff,
@@ -118,10 +117,9 @@ export async function openRunFolder(path: string, options: OpenOptions = {}): Pr
   };
 }
 
-/** The gap that ends a stream of a capture that was cut off; null where the stream has no sample to stand behind. */
-export function cutOffGap(extent: StreamExtent): Gap | null {
-  if (extent.endTick === null) return null;
-  return { kind: 'gap', stream: extent.id, firstTick: extent.endTick, count: null, cause: 'cut-off' };
+/** The gap that ends a stream of a capture that was cut off. */
+export function cutOffGap(extent: StreamExtent): Gap {
+  return { kind: 'gap', stream: extent.id, firstTick: extent.endTick ?? 0, count: null, cause: 'cut-off' };
 }
 
 /** True for a folder that holds one of the files by which a run folder is known. */
@@ -139,20 +137,11 @@ export function assertRunFolder(path: string): void {
   });
 }
 
-function readHeader(path: string): RunHeaderFile {
+/** The header of a run folder. Throws where there is none or it is malformed. */
+export function readRunHeader(path: string): RunHeaderFile {
   assertRunFolder(path);
   const file = join(path, captureFiles.header);
-  try {
-    return decodeRunHeader(readFileSync(file), file);
-  } catch (cause) {
-    if (cause instanceof FormatError) throw cause;
-    throw new FormatError('format.run-header', {
-      where: file,
-      problem: `cannot be read: ${(cause as Error).message}`,
-      remedy: 'Without its header the samples have no meaning. Use another copy of the folder.',
-      cause,
-    });
-  }
+  return decodeRunHeader(readSmallFile(file), file);
 }
 
 /** True where the file is there. One that is not was not begun when the process died; in a sealed folder it was taken away. */
@@ -166,7 +155,8 @@ function isThere(path: string, closed: boolean): boolean {
   });
 }
 
-function tableSnapshot(folder: string, name: string, columns: Column[], closed: boolean): Snapshot {
+/** Walks edges or segments, reading metadata only. */
+export function tableSnapshot(folder: string, name: string, columns: Column[], closed: boolean): Snapshot {
   const path = join(folder, name);
   if (!isThere(path, closed)) return { path, end: 0, ended: false };
   const file = new ArrowFile(path, columns);
@@ -178,7 +168,8 @@ function tableSnapshot(folder: string, name: string, columns: Column[], closed: 
   }
 }
 
-function logSnapshot(folder: string, closed: boolean): Snapshot {
+/** Finds the end of the last whole line of the log. */
+export function logSnapshot(folder: string, closed: boolean): Snapshot {
   const path = join(folder, captureFiles.log);
   if (!isThere(path, closed)) return { path, end: 0, ended: false };
   const { fd, size } = openForReading(path);
@@ -203,7 +194,7 @@ function endOfLastLine(fd: number, size: number): number {
 }
 
 /** Walks a stream once, reading metadata only (and of an irregular stream the last batch). */
-function measure(
+export function measureStream(
   stream: StreamInfo,
   path: string,
   segments: Snapshot,
@@ -264,8 +255,7 @@ async function* withCutOffGap(
   extent: StreamExtent,
 ): AsyncGenerator<SampleBlock | Gap> {
   yield* items;
-  const gap = cutOffGap(extent);
-  if (gap !== null) yield gap;
+  yield cutOffGap(extent);
 }
 
 /** Several streams as one, by the time of their first ticks, each stream in its own order. */

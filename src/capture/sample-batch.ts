@@ -31,7 +31,7 @@ export class SampleBatch {
   constructor(stream: StreamInfo) {
     this.stream = stream;
     this.#columns = sampleColumns(stream);
-    this.encoder = new ArrowEncoder(this.#columns, new Map([['joulemark', `samples/1 ${stream.id}`]]));
+    this.encoder = sampleEncoder(stream);
     this.capacity = Math.floor(maxBatchBytes / rowBytes(this.#columns));
     this.#arrays = this.#columns.map(({ type }) =>
       type === 'f32'
@@ -101,6 +101,11 @@ export class SampleBatch {
     this.#arrivals = [];
     return chunks;
   }
+}
+
+/** The encoder of a stream's sample file. */
+export function sampleEncoder(stream: StreamInfo): ArrowEncoder {
+  return new ArrowEncoder(sampleColumns(stream), new Map([['joulemark', `samples/1 ${stream.id}`]]));
 }
 
 /** Tick of sample i: for an irregular block, the whole tick in which its interval begins. */

@@ -7,7 +7,11 @@ import { UsageError } from '../signal/errors.ts';
 
 const positive = z.number().positive().finite();
 const notNegative = z.number().nonnegative().finite();
-const text = z.string().min(1).max(1000);
+// A line break in a name would break the run's text log.
+const text = z
+  .string()
+  .max(1000)
+  .regex(/^\P{Cc}+$/u, 'must be text without control characters');
 
 const instrumentSchema = z.strictObject({
   family: text

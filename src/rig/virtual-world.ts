@@ -28,7 +28,7 @@ export interface VirtualWorld {
 }
 
 const energyRunWindows = 5;
-const sourceResistance_ohm = 0.35;
+const sourceResistance_ohm = 0.1;
 
 /**
  * A plant with the virtual DUT that runs the rig's profile on it. The same rig and seed give the same world.

@@ -91,6 +91,8 @@ describe('the rig file', () => {
   it('wants the name of a real DUT, and keeps it as it is', () => {
     expect(failure('version: 1\ndut: {connection: /dev/ttyACM1}\n').message).toContain('no default name');
     expect(parseRig('version: 1\ndut: {name: "<script>"}\n', 'rig.yaml').dut.name).toBe('<script>');
+    expect(failure('version: 1\ndut: {name: "two\\nlines"}\n').message).toContain('control characters');
+    expect(failure('version: 1\ndut: {name: ""}\n').message).toContain('`dut.name`');
   });
 
   it('survives YAML that is hostile', () => {

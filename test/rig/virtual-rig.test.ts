@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { VirtualFaultKind } from '../../src/instruments/virtual/index.ts';
+import { type VirtualFaultKind, virtualFaultKinds } from '../../src/instruments/virtual/index.ts';
 import { parseRig } from '../../src/rig/rig-file.ts';
 import { simulateRun } from '../../src/rig/virtual-rig.ts';
 import type { WindowTruth } from '../../src/signal/recording.ts';
@@ -337,5 +338,42 @@ describe('a fault of the virtual instrument', () => {
       const last = samples[samples.length - 1];
       expect(gaps[0].firstTick).toBe(last.firstTick + last.length);
     }
+  });
+
+  it('of any kinds, at any rate, leaves a stream that is whole, finite and in order', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(),
+        fc.constantFrom(10, 137, 1000, 44_100, 250_000),
+        fc.array(fc.constantFrom(...virtualFaultKinds), { maxLength: 8 }),
+        (seed, rate, faults) => {
+          const rig = `${short}inferences: 3\ninstrument: {settings: {rate_Hz: ${rate}}}\n`;
+          const { chunks, edges, truths } = collect(rig, seed, faults);
+          let next = 0;
+          for (const chunk of chunks) {
+            if (chunk.kind !== 'block' && chunk.kind !== 'gap') continue;
+            expect(chunk.firstTick).toBeGreaterThanOrEqual(next);
+            if (chunk.kind === 'gap') {
+              next = Math.max(next, chunk.firstTick + (chunk.count ?? 0));
+              continue;
+            }
+            expect(chunk.firstTick).toBe(next);
+            expect(chunk.length).toBeGreaterThan(0);
+            for (const array of [chunk.current!, chunk.voltage!, chunk.range!, chunk.logic!]) {
+              expect(array).toHaveLength(chunk.length);
+              expect(array.every(Number.isFinite)).toBe(true);
+            }
+            next += chunk.length;
+          }
+          edges.forEach((edge, k) => {
+            expect(edge.seq).toBe(k);
+            if (k > 0) expect(edge.tick).toBeGreaterThanOrEqual(edges[k - 1].tick);
+          });
+          for (const truth of truths) expect(Object.values(truth).every(Number.isFinite)).toBe(true);
+          if (!faults.includes('unplug')) expect(truths).toHaveLength(3);
+        },
+      ),
+      { numRuns: 100 },
+    );
   });
 });

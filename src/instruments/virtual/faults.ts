@@ -21,7 +21,8 @@ interface Moment {
 
 /** The faults of one run with their parameters. */
 export interface VirtualFaults {
-  drops: (Moment & { samples: number })[];
+  /** Stretches of samples that are missing: one sample at least. */
+  drops: (Moment & { duration_s: number })[];
   /** Changes of the line that the capture misses. */
   lostChanges: number[];
   /** Pulses that nobody sent. */
@@ -65,7 +66,8 @@ export function drawFaults(kinds: readonly VirtualFaultKind[], plan: TriggerPlan
     switch (kind) {
       case 'dropped-samples':
         for (let k = 1 + random.below(3); k > 0; k--) {
-          faults.drops.push({ ...insideWindow(anyWindow()), samples: 1 + random.below(40) });
+          const longest_s = Math.min(2e-3, plan.window_s / 4);
+          faults.drops.push({ ...insideWindow(anyWindow()), duration_s: random.between(0, longest_s) });
         }
         break;
       case 'lost-edge': {

@@ -168,7 +168,8 @@ export class VirtualInstrument {
     this.#next = first + n;
     yield { kind: 'progress', clock: this.clock.id, upTo: this.#next };
     if (this.#isUnplugged) {
-      yield { kind: 'gap', stream: this.stream.id, firstTick: this.#next, count: null, cause: 'unplugged' };
+      const firstTick = Math.max(this.#next, this.#droppedTo);
+      yield { kind: 'gap', stream: this.stream.id, firstTick, count: null, cause: 'unplugged' };
     }
   }
 
@@ -341,7 +342,8 @@ export class VirtualInstrument {
       });
       if (dropAt > at) yield part(block, at - block.firstTick, dropAt - block.firstTick);
       if (nextDrop < 0) return;
-      const [{ samples }] = this.#drops.splice(nextDrop, 1);
+      const [{ duration_s }] = this.#drops.splice(nextDrop, 1);
+      const samples = Math.max(1, Math.round(duration_s / this.#dt_s));
       yield { kind: 'gap', stream: block.stream, firstTick: dropAt, count: samples, cause: 'dropped' };
       at = dropAt + samples;
       this.#droppedTo = at;

@@ -10,15 +10,20 @@ export function printJson(document: unknown): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** Prints a score the way the options ask for: JSON, or a table that fits the terminal. */
-export function printScore(document: ScoreDocument, options: CommonOptions): void {
-  if (options.json) return;
-  process.stdout.write(`${renderScoreTable(document, terminalStyle(process.stdout, process.env))}\n`);
+/** Prints a score as a table that fits the terminal; `path` is what the user called the recording. */
+export function printScore(document: ScoreDocument, path: string): void {
+  const named = { ...document, source: { ...document.source, path } };
+  process.stdout.write(`${renderScoreTable(named, terminalStyle(process.stdout, process.env))}\n`);
 }
 
 /** A message to the person at the terminal: stderr, and not with --quiet. */
 export function note(text: string, options: CommonOptions): void {
   if (!options.quiet) process.stderr.write(`${text}\n`);
+}
+
+/** An error message on stderr. */
+export function printError(text: string): void {
+  process.stderr.write(`error: ${text}\n`);
 }
 
 /** Writes the windows of scores as CSV to a new file, or to stdout for `-`. */

@@ -1,12 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { virtualFaultKinds } from '../instruments/virtual/index.ts';
 import { defaultRigText, parseRig, readRigFile } from '../rig/rig-file.ts';
 import { runBenchmark } from '../rig/run-benchmark.ts';
 import { slicingRules } from '../scoring/score-run.ts';
-import { ExitCode, UsageError } from '../signal/errors.ts';
+import { ExitCode } from '../signal/errors.ts';
+import { readKey } from './keys.ts';
 import { type CommonOptions, choiceOption, numberOption } from './options.ts';
-import { note, printJson, printScore, writeCsv } from './output.ts';
+import { note, printError, printJson, printScore, writeCsv } from './output.ts';
 import { Progress } from './progress.ts';
 
 interface RunCommandOptions extends CommonOptions {
@@ -74,16 +75,14 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
       interrupted: outcome.interrupted,
     });
   } else if (options.csv !== '-') {
-    printScore(document, options);
+    printScore(document, folder);
   }
   note(`Run folder: ${folder}\nReport:     ${outcome.reportPath}`, options);
   if (outcome.interrupted) {
     note('interrupted: the capture so far is closed and kept', options);
     process.exitCode = ExitCode.interrupted;
   } else if (document.refusal !== null) {
-    process.stderr.write(
-      `error: ${folder}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]\n`,
-    );
+    printError(`${folder}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
     process.exitCode = ExitCode.cannot;
   } else if (document.gates.some((gate) => gate.met === false)) {
     process.exitCode = ExitCode.bad;
@@ -114,18 +113,5 @@ function freeFolder(): string {
   for (let n = 1; ; n++) {
     const name = n === 1 ? base : `${base}-${n}`;
     if (!existsSync(name)) return name;
-  }
-}
-
-function readKey(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new UsageError('key.unreadable', {
-      where: path,
-      problem: `the key cannot be read: ${(cause as Error).message}`,
-      remedy: 'make one with `joulemark keygen`',
-      cause,
-    });
   }
 }

@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
 import { CaptureWriter } from '../capture/capture-writer.ts';
-import { sealRunFolder } from '../capture/manifest.ts';
 import { openRunFolder } from '../capture/run-folder.ts';
 import { renderReport } from '../report/html.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
@@ -100,9 +99,7 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
   const recording = await openRunFolder(options.folder, { unsealedIs: 'closed' });
   const { document, files } = await resultFiles(recording);
   for (const { name, bytes } of files) writer.addFile(name, bytes);
-  sealRunFolder(
-    options.folder,
-    writer.summaries,
+  writer.seal(
     { generatedBy, startedAt, finishedAt: new Date().toISOString(), host: hostname(), interrupted },
     { privateKey: options.privateKey },
   );
@@ -125,7 +122,14 @@ export async function resultFiles(
 
 /** The HTML report of a scored run. */
 export function reportOf({ document, trace }: ScoredRun): string {
-  return renderReport({ document, trace: trace === null ? null : [{ ...trace, unit: 'W' }], generatedBy });
+  const { dut } = document.provenance as { dut?: { name?: unknown } };
+  const names = [document.profile, dut?.name].filter((name) => typeof name === 'string');
+  return renderReport({
+    document,
+    trace: trace === null ? null : [{ ...trace, unit: 'W' }],
+    ...(document.source.path === '.' && { title: names.join(' on ') }),
+    generatedBy,
+  });
 }
 
 /** Does this edge count against what the plan promised? */

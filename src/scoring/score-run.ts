@@ -36,7 +36,8 @@ export interface ScoredRun {
   trace: { rail: string; bins: PowerBin[] } | null;
 }
 
-const traceBins = 2000;
+/** Most bins of a power trace that is handed on for plots. */
+export const traceBins = 2000;
 
 const scoringSchema = z.object({
   slicing: z.enum(['auto', 'proportional', 'guard-band']),
@@ -166,7 +167,8 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
     (windows.length === 0 ? { code: 'windows.none', message: 'the recording holds no complete window' } : null);
   const document: ScoreDocument = {
     schema: 'joulemark.score/1',
-    source: { format: recording.format, path: recording.path },
+    // Relative to the run folder, so that the result is the same bytes wherever the folder lies.
+    source: { format: recording.format, path: '.' },
     simulated: recording.simulated,
     profile: plan.profile,
     slicing: rule.id,

@@ -1,0 +1,58 @@
+import { openRecording } from '../capture/formats/index.ts';
+import { scoreRecording } from '../scoring/score.ts';
+import type { ScoreDocument } from '../scoring/score-document.ts';
+import { type ScoreRunOptions, slicingRules } from '../scoring/score-run.ts';
+import { ExitCode, JoulemarkError } from '../signal/errors.ts';
+import { type CommonOptions, choiceOption } from './options.ts';
+import { printError, printJson, printScore, writeCsv } from './output.ts';
+
+interface ScoreCommandOptions extends CommonOptions {
+  slicing?: string;
+  net?: string;
+  traceUnit?: string;
+  csv?: string;
+}
+
+export async function score(paths: string[], options: ScoreCommandOptions): Promise<void> {
+  const scoring = scoringOptions(options);
+  const documents: ScoreDocument[] = [];
+  const scoredPaths: string[] = [];
+  let exitCode: number = ExitCode.ok;
+  for (const path of paths) {
+    try {
+      const recording = await openRecording(path, {
+        traceUnit: choiceOption(options.traceUnit, 'trace-unit', ['uJ', 'mW']),
+      });
+      const { document } = await scoreRecording(recording, scoring);
+      documents.push(document);
+      scoredPaths.push(path);
+      if (document.refusal !== null) {
+        printError(`${path}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
+        exitCode = ExitCode.cannot;
+      } else if (document.gates.some((gate) => gate.met === false)) {
+        exitCode = Math.max(exitCode, ExitCode.bad);
+      }
+    } catch (error) {
+      // With several recordings, one that cannot be scored does not hide the others.
+      if (paths.length === 1 || !(error instanceof JoulemarkError)) throw error;
+      printError(`${error.message}\n  ${error.remedy} [${error.code}]`);
+      exitCode = ExitCode.cannot;
+    }
+  }
+  if (options.csv !== undefined) writeCsv(documents, options.csv);
+  if (options.json) {
+    printJson(paths.length === 1 ? documents[0] : { schema: 'joulemark.score/1', recordings: documents });
+  } else if (options.csv !== '-') {
+    documents.forEach((document, k) => {
+      printScore(document, scoredPaths[k]);
+    });
+  }
+  process.exitCode = exitCode;
+}
+
+/** How a recording is to be scored, as the command line says. */
+export function scoringOptions(options: { slicing?: string; net?: string }): ScoreRunOptions {
+  const slicing = choiceOption(options.slicing, 'slicing', Object.keys(slicingRules) as (keyof typeof slicingRules)[]);
+  const net = choiceOption(options.net, 'net', ['low-quantile', 'two-cluster']);
+  return { ...(slicing && { slicing }), ...(net && { net }) };
+}

@@ -1,0 +1,29 @@
+import { verifyRunFolder } from '../capture/verify.ts';
+import { printable } from '../report/text.ts';
+import { ExitCode } from '../signal/errors.ts';
+import { readKey } from './keys.ts';
+import type { CommonOptions } from './options.ts';
+import { printJson } from './output.ts';
+
+interface VerifyCommandOptions extends CommonOptions {
+  trust?: string[];
+}
+
+export async function verify(folder: string, options: VerifyCommandOptions): Promise<void> {
+  const report = await verifyRunFolder(folder, { trustedKeys: options.trust?.map(readKey) });
+  if (options.json) {
+    printJson({ schema: 'joulemark.verify/1', path: folder, ...report });
+  } else {
+    const lines = report.problems.map(({ file, block, offset, problem }) => {
+      const place = block === null ? '' : `, block ${block}${offset === null ? '' : ` (byte ${offset})`}`;
+      return `${printable(file)}${place}: ${printable(problem)}`;
+    });
+    const state = report.ok ? 'unchanged since it was sealed' : `${report.problems.length} problems`;
+    const signature = report.signer === null ? report.signature : `${report.signature}, key ${report.signer}`;
+    const simulated = report.simulated === true ? ', SIMULATED' : '';
+    process.stdout.write(
+      `${[...lines, `${printable(folder)}: ${state}; signature: ${signature}${simulated}`].join('\n')}\n`,
+    );
+  }
+  process.exitCode = report.ok ? ExitCode.ok : ExitCode.bad;
+}

@@ -45,19 +45,21 @@ function simulatedMark(simulated: number, total: number): string | null {
     : `SIMULATED runs are among these (${simulated} of ${total}): no real device was measured in them.`;
 }
 
-/** Every run gets a name of its own: its folder, else its whole path, else with a number. */
+const MAX_NAME_PARTS = 8;
+
+/** Every run gets a name of its own: as many last parts of its path as it takes, else a number. */
 function nameRuns(documents: ScoreDocument[]): NamedRun[] {
-  const short = documents.map(recordingName);
-  const long = short.map((name, k) =>
-    short.indexOf(name) === short.lastIndexOf(name) ? name : documents[k]!.source.path,
-  );
+  const named = (parts: number) => documents.map((document) => recordingName(document, parts));
+  let parts = 1;
+  while (parts < MAX_NAME_PARTS && new Set(named(parts)).size < documents.length) parts++;
+  const names = named(parts);
   const seen = new Map<string, number>();
   return documents.map((document, k) => {
-    const count = (seen.get(long[k]!) ?? 0) + 1;
-    seen.set(long[k]!, count);
+    const count = (seen.get(names[k]!) ?? 0) + 1;
+    seen.set(names[k]!, count);
     const refused = document.refusal !== null;
     return {
-      name: count === 1 ? long[k]! : `${long[k]} (${count})`,
+      name: count === 1 ? names[k]! : `${names[k]} (${count})`,
       document,
       median_uJ: refused ? null : document.median.energyPerInference_uJ,
       energies_uJ: refused ? [] : document.windows.flatMap((window) => window.energyPerInference_uJ ?? []),

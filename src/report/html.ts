@@ -68,8 +68,9 @@ export function renderReport(input: ReportInput): string {
   });
 }
 
+/** Foreign recordings are often called `energy`: their parents say more. */
 function reportName(document: ScoreDocument): string {
-  return document.profile === null ? recordingName(document) : `${document.profile}, ${recordingName(document)}`;
+  return document.profile === null ? recordingName(document, 3) : `${document.profile}, ${recordingName(document, 1)}`;
 }
 
 function plural(count: number, one: string): string {
@@ -86,7 +87,8 @@ function leadSentence(document: ScoreDocument): string {
   if (duration !== null) parts.push(`${formatSeconds(duration.median, MICRO)} a window`);
   const methods = [...new Set(windows.map((window) => window.method))];
   if (methods.length > 0) parts.push(`sliced by ${methods.join(' and ')}`);
-  return `${parts.join(', ')}. Recorded as ${document.source.format}: ${document.source.path}`;
+  const { format, path } = document.source;
+  return `${parts.join(', ')}. Recorded as ${path === '.' ? format : `${format}: ${path}`}`;
 }
 
 function headline(document: ScoreDocument): Html {
@@ -159,7 +161,12 @@ function totalsTable(document: ScoreDocument): Html | null {
     ['inside windows', formatSi(windows_uJ, 'uJ', MICRO) + share(windows_uJ)],
     ['outside windows', formatSi(outside_uJ, 'uJ', MICRO) + share(outside_uJ)],
     ['Duration', formatSeconds(duration_s, MICRO)],
-    ['Samples', `${formatCount(samples)}, ${formatCount(missingSamples)} missing`],
+    [
+      'Samples',
+      missingSamples === null
+        ? `${formatCount(samples)}; how many are missing is not known`
+        : `${formatCount(samples)}, ${formatCount(missingSamples)} missing`,
+    ],
   ]);
 }
 
@@ -191,7 +198,9 @@ function windowsTableHtml(document: ScoreDocument): Html {
       column.id === 'inferences' ? counts : siColumn(values, column.unit, { digits: column.digits, ...MICRO });
     return { ...column, scale, spread: column.id === 'start' ? null : spreadOf(values) };
   });
-  const hasRemarks = rows.some((window) => remarks(window) !== '');
+  // A format that cannot tell what it lost says so for every window; the totals say it once.
+  const lossesAreKnown = windows.some((window) => window.missingSamples !== null);
+  const hasRemarks = rows.some((window) => remarks(window, lossesAreKnown) !== '');
   const foot = (label: string, cell: (column: (typeof columns)[number]) => string): HtmlValue[] => [
     label,
     ...columns.map((column) => (column.spread === null ? null : cell(column))),
@@ -213,20 +222,25 @@ function windowsTableHtml(document: ScoreDocument): Html {
     rows.map((window) => [
       window.index,
       ...columns.map(({ value, scale }) => formatInColumn(value(window), scale)),
-      ...(hasRemarks ? [remarks(window)] : []),
+      ...(hasRemarks ? [remarks(window, lossesAreKnown)] : []),
     ]),
     windows.length > 1 ? footRows : [],
   );
 }
 
-function remarks(window: ScoredWindow): string {
+/** Below this a bound of the slicing rule says nothing that a reader could use. */
+const NOTABLE_BIAS_REL = 1e-6;
+
+function remarks(window: ScoredWindow, lossesAreKnown: boolean): string {
   const remarks: string[] = [];
-  if (window.missingSamples === null) remarks.push('samples missing, how many is unknown');
-  else if (window.missingSamples > 0) remarks.push(`${window.missingSamples} of ${window.samples} samples missing`);
-  if (window.saturatedSamples > 0) remarks.push(`${window.saturatedSamples} saturated`);
-  if (window.rangeSwitches > 0) remarks.push(`range switches: ${window.rangeSwitches}`);
-  if (window.biasBound_rel !== null)
-    remarks.push(`slicing bias up to ${formatPercent(window.biasBound_rel, { digits: 2 })}`);
+  const { missingSamples, samples, saturatedSamples, rangeSwitches, biasBound_rel } = window;
+  if (missingSamples === null && lossesAreKnown) remarks.push('samples missing, how many is unknown');
+  if (missingSamples !== null && missingSamples > 0) remarks.push(`${missingSamples} of ${samples} samples missing`);
+  if (saturatedSamples > 0) remarks.push(`${saturatedSamples} saturated`);
+  if (rangeSwitches > 0) remarks.push(`range switches: ${rangeSwitches}`);
+  if (biasBound_rel !== null && biasBound_rel >= NOTABLE_BIAS_REL) {
+    remarks.push(`slicing bias up to ${formatPercent(biasBound_rel, { digits: 2 })}`);
+  }
   return remarks.join('; ');
 }
 

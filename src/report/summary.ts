@@ -122,12 +122,13 @@ export const windowColumns: {
 export const SIMULATED_MARK =
   'SIMULATED. No real device was measured: every figure on this page comes from a virtual one.';
 
-/** What a recording is called: the last part of its path. */
-export function recordingName(document: ScoreDocument): string {
+/** The last `parts` parts of a recording's path, which tell it from its neighbours. */
+export function recordingName(document: ScoreDocument, parts: number): string {
   return (
     document.source.path
-      .replace(/[/\\]+$/, '')
-      .split(/[/\\]/)
-      .at(-1) || document.source.path
+      .split(/[/\\]+/)
+      .filter((part) => part !== '')
+      .slice(-parts)
+      .join('/') || document.source.path
   );
 }

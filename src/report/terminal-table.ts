@@ -1,6 +1,14 @@
 import stringWidth from 'string-width';
 import type { ScoreDocument } from '../scoring/score-document.ts';
-import { formatInColumn, formatPercent, formatSeconds, formatSi, formatWithU, siColumn } from '../signal/units.ts';
+import {
+  formatCount,
+  formatInColumn,
+  formatPercent,
+  formatSeconds,
+  formatSi,
+  formatWithU,
+  siColumn,
+} from '../signal/units.ts';
 import { headlineFigures, spreadOf, truthSummary, windowColumns } from './summary.ts';
 import { padCells, printable, wrapCells } from './text.ts';
 
@@ -89,7 +97,7 @@ export function renderScoreTable(document: ScoreDocument, style: TerminalStyle):
   if (document.totals !== null) {
     const { energy_uJ, windows_uJ, outside_uJ, duration_s, missingSamples } = document.totals;
     const parts = `${formatSi(windows_uJ, 'uJ')} in windows, ${formatSi(outside_uJ, 'uJ')} outside`;
-    const missing = missingSamples === 0 ? '' : `; missing samples: ${missingSamples ?? 'unknown'}`;
+    const missing = missingSamples === 0 ? '' : `; missing samples: ${formatCount(missingSamples)}`;
     entry('Total', `${formatSi(energy_uJ, 'uJ')} in ${formatSeconds(duration_s)} (${parts})${missing}`);
   }
   const truth = truthSummary(document);

@@ -86,7 +86,7 @@ function join(number: string, unit: string): string {
 
 /** Too small or too large to write out in zeros. */
 function isExtreme(exponent: number, scale: number): boolean {
-  return exponent - scale < -5 || exponent - scale > 14;
+  return exponent - scale < -4 || exponent - scale > 14;
 }
 
 function scientific({ negative, digits, exponent }: Decimal): string {

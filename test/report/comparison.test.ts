@@ -73,7 +73,7 @@ describe('renderComparison', () => {
     expect(text).not.toContain('dut.name');
   });
 
-  it('gives runs of the same name their whole path, and the same path a number', () => {
+  it('gives runs of the same name more of their path, and the same path a number', () => {
     const text = visible([run('x/run', 100), run('y/run', 100), run('x/run', 100)]);
     expect(text).toContain('x/run 5');
     expect(text).toContain('y/run 5');

@@ -78,6 +78,24 @@ describe('renderReport', () => {
     expect(visible(report(document))).toMatch(/64 of [\d]+ samples missing; 3 saturated; slicing bias up to 0\.12 %/);
   });
 
+  it('does not call samples missing where the format cannot tell', () => {
+    const document = scoreDocument({ windows: 2 });
+    for (const window of document.windows) window.missingSamples = null;
+    document.totals!.missingSamples = null;
+    expect(visible(report(document))).not.toContain('samples missing');
+    expect(visible(report(document))).toContain('how many are missing is not known');
+    document.windows[0]!.missingSamples = 0;
+    expect(visible(report(document))).toContain('samples missing, how many is unknown');
+  });
+
+  it('is called after the profile, or after the last parts of the path', () => {
+    const source = { format: 'energyrunner', path: '/rounds/v1/board/kws/energy/' };
+    expect(visible(report(scoreDocument({ overrides: { source, profile: null } })))).toContain(
+      'board/kws/energy 5 windows',
+    );
+    expect(visible(report(scoreDocument({ overrides: { source } })))).toContain('kws01, energy 5 windows');
+  });
+
   it('does without trace, idle levels, accuracy, totals, gates and provenance', () => {
     const document = scoreDocument({
       overrides: {

@@ -18,6 +18,8 @@ export interface InstrumentIdentity {
   rates_Hz: readonly number[];
   /** What its supply can be set to, or null where it has none. */
   supplyRange_V: { min: number; max: number } | null;
+  /** What was odd at open, a sentence each: not calibrated, unknown firmware... */
+  notices: readonly string[];
 }
 
 /** True for the serial number of an emulator. */

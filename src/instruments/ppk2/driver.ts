@@ -1,0 +1,421 @@
+import { Subject } from 'rxjs';
+import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import type { ByteStream } from '../../transport/byte-stream.ts';
+import { silent } from '../../transport/errors.ts';
+import { realTime, type TimeSource, wait } from '../../transport/time.ts';
+import { rangesOf } from '../accuracy-sheet.ts';
+import { ArrivalCheck, type LateNote } from '../arrival-check.ts';
+import { LogicEdges } from '../logic-edges.ts';
+import {
+  type CommonSettings,
+  type InstrumentChunk,
+  type InstrumentEvent,
+  type InstrumentIdentity,
+  type InstrumentSupply,
+  isSimulatedSerial,
+  type PowerInstrument,
+} from '../power-instrument.ts';
+import { checkSupplyVoltage } from '../supply-limit.ts';
+import {
+  completeMetadata,
+  Ppk2Decoder,
+  type Ppk2Metadata,
+  parseMetadata,
+  ppk2Command,
+  type Resync,
+  SpikeFilter,
+} from './protocol.ts';
+import { ppk2Accuracy, ppk2Hardware, ppk2Ranges, ppk2Rate_Hz, ppk2Supply_V } from './spec.ts';
+
+export interface Ppk2Settings extends CommonSettings {
+  /** `source`: it supplies and measures. `ampere`: it measures what another supply gives. There is no default. */
+  mode: 'source' | 'ampere';
+  /** Adds a second stream `main-filtered` with the spike filter of Nordic's app. Default off. */
+  spikeFilter?: boolean;
+  /** Ampere mode: the voltage of the other supply, if known; it is assumed constant. */
+  externalVoltage_V?: number;
+}
+
+export interface Ppk2Options {
+  /** USB serial number, from the list of ports; the instrument does not tell it over the port. */
+  serial?: string | null;
+  time?: TimeSource;
+}
+
+const CLOCK = 'instrument';
+const STREAM = 'main';
+const FILTERED = 'main-filtered';
+const DEFAULT_INPUTS = ['D0', 'D1', 'D2', 'D3', 'D4', 'D5', 'D6', 'D7'];
+
+/** Samples still come for some milliseconds after AverageStop. */
+const STOP_DRAIN_MS = 60;
+const METADATA_ATTEMPTS = 2;
+const METADATA_MS = 700;
+/** Metadata has about 800 bytes; more is a stream that does not stop, or another device. */
+const METADATA_MAX_BYTES = 65_536;
+/** 100,000 samples a second do not pause for this long. */
+const SILENCE_MS = 1000;
+const SILENCE_CHECK_MS = 250;
+/** The user gains are reset if one is farther off, as Nordic's app does. */
+const USER_GAIN_TOLERANCE = 0.1;
+/** What the counter of 6 bits cannot see. */
+const COUNTER_MODULUS = 64;
+
+type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
+
+/** Nordic Power Profiler Kit II over its first serial port. */
+export class Ppk2 implements PowerInstrument<Ppk2Settings> {
+  readonly #port: ByteStream;
+  readonly #time: TimeSource;
+  readonly #usbSerial: string | null;
+  readonly #chunks = new Subject<InstrumentChunk>();
+  readonly samples$ = this.#chunks.asObservable();
+  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: ppk2Rate_Hz, kind: 'instrument', epoch_ns: null }];
+
+  #state: State = 'closed';
+  #identity: InstrumentIdentity | null = null;
+  #metadata: Ppk2Metadata | null = null;
+  #settings: Ppk2Settings | null = null;
+  /** The last RegulatorSet in mV, or null before one. */
+  #regulator_mV: number | null = null;
+  #isOn = false;
+
+  #onBytes: (bytes: Uint8Array) => void = () => {};
+  #decoder: Ppk2Decoder | null = null;
+  #arrival: ArrivalCheck | null = null;
+  #edges: LogicEdges | null = null;
+  #filter: SpikeFilter | null = null;
+  #lastBytes_ns = 0;
+  #stopWatching: () => void = () => {};
+  #isOverloaded = false;
+
+  constructor(port: ByteStream, options: Ppk2Options = {}) {
+    this.#port = port;
+    this.#time = options.time ?? realTime;
+    this.#usbSerial = options.serial ?? null;
+    port.onData((bytes) => this.#onBytes(bytes));
+    port.closed.then((reason) => {
+      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
+    });
+  }
+
+  async open(): Promise<InstrumentIdentity> {
+    const metadata = await this.#readMetadata();
+    const serial = this.#usbSerial ?? metadata.serial;
+    const notices: string[] = [];
+    if (metadata.calibrated !== true) notices.push('it says that it is not calibrated');
+    if (metadata.defaulted.length > 0) {
+      notices.push(`default coefficients stand in for ${metadata.defaulted.join(', ')} (missing, 0 or not a number)`);
+    }
+    if (metadata.hardware !== ppk2Hardware) {
+      notices.push(`unknown hardware ${metadata.hardware ?? '(not told)'}; only ${ppk2Hardware} is known`);
+    }
+    if (metadata.modifiers.UG.some((gain) => Math.abs(gain - 1) > USER_GAIN_TOLERANCE)) {
+      notices.push(`user gains ${metadata.modifiers.UG.join(', ')} were far from 1 and have been reset to 1`);
+      for (let range = 0; range < ppk2Ranges; range++) await this.#port.write(ppk2Command.userGain(range, 1));
+      metadata.modifiers = { ...metadata.modifiers, UG: new Array(ppk2Ranges).fill(1) };
+    }
+    this.#metadata = metadata;
+    this.#state = 'open';
+    this.#identity = {
+      family: 'ppk2',
+      model: ppk2Accuracy.model,
+      serial,
+      firmware: null,
+      hardware: metadata.hardware,
+      simulated: isSimulatedSerial(serial),
+      connection: this.#port.name,
+      rates_Hz: [ppk2Rate_Hz],
+      supplyRange_V: ppk2Supply_V,
+      notices,
+    };
+    return this.#identity;
+  }
+
+  describe(): InstrumentIdentity {
+    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
+    return this.#identity;
+  }
+
+  async configure(settings: Ppk2Settings): Promise<void> {
+    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    if (settings.mode !== 'source' && settings.mode !== 'ampere') {
+      throw this.#badSetting('mode', 'is neither source nor ampere', 'say whether the PPK2 supplies the device itself');
+    }
+    if (settings.rate_Hz !== undefined && settings.rate_Hz !== ppk2Rate_Hz) {
+      throw this.#badSetting('rate_Hz', `is not ${ppk2Rate_Hz}`, 'leave it out: a PPK2 has one rate');
+    }
+    if ((settings.logicInputs?.length ?? 0) > DEFAULT_INPUTS.length) {
+      throw this.#badSetting('logicInputs', 'names more than 8 inputs', 'name D0 to D7 at most');
+    }
+    await this.#switch(false);
+    await this.#port.write(ppk2Command.powerMode(settings.mode));
+    if (settings.mode === 'ampere') await this.#port.write(ppk2Command.running(true));
+    this.#settings = settings;
+    this.#state = 'configured';
+  }
+
+  get streams(): readonly StreamInfo[] {
+    const settings = this.#settings;
+    if (!settings) throw this.#wrongOrder('streams', 'configure()');
+    const voltage = settings.mode === 'source' ? this.#regulator_mV : null;
+    const stream: StreamInfo = {
+      id: STREAM,
+      rail: 'main',
+      clock: CLOCK,
+      ticksPerSample: 1,
+      quantities: ['current'],
+      precision: 'f32',
+      semantics: 'mean-forward',
+      groupDelay_s: null,
+      scale: {},
+      assumedVoltage_V: voltage === null ? (settings.externalVoltage_V ?? null) : voltage / 1000,
+      ranges: rangesOf(ppk2Accuracy),
+      logicInputs: [...this.#inputs],
+      calibration: null,
+    };
+    return settings.spikeFilter ? [stream, { ...stream, id: FILTERED, logicInputs: [] }] : [stream];
+  }
+
+  get supply(): InstrumentSupply | null {
+    if (this.#settings?.mode !== 'source') return null;
+    return {
+      setVoltage: (voltage_V) => this.#setVoltage(voltage_V),
+      on: () => this.#supplyOn(),
+      off: () => this.#switch(false),
+    };
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    const metadata = this.#metadata!;
+    const vdd_mV = this.#regulator_mV ?? metadata.vdd_mV ?? 0;
+    this.#decoder = new Ppk2Decoder(metadata.modifiers, vdd_mV, STREAM, this.#port.name);
+    this.#arrival = new ArrivalCheck({ stream: STREAM, tickHz: ppk2Rate_Hz, unit: COUNTER_MODULUS });
+    this.#edges = new LogicEdges(CLOCK, this.#inputs);
+    this.#filter = this.#settings!.spikeFilter ? new SpikeFilter() : null;
+    this.#onBytes = (bytes) => this.#sample(bytes);
+    this.#state = 'sampling';
+    this.#lastBytes_ns = this.#time.now_ns();
+    this.#watch();
+    await this.#port.write(ppk2Command.start());
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state !== 'sampling') return;
+    await this.#port.write(ppk2Command.stop());
+    await wait(this.#time, STOP_DRAIN_MS);
+    // The instrument may have vanished meanwhile.
+    if (!this.#isSampling()) return;
+    this.#endSampling();
+    this.#chunks.complete();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') {
+      await this.#port.close();
+      return;
+    }
+    await this.stop().catch(() => {});
+    await this.#switch(false).catch(() => {});
+    this.#state = 'closed';
+    this.#onBytes = () => {};
+    this.#stopWatching();
+    this.#chunks.complete();
+    await this.#port.close();
+  }
+
+  get #inputs(): readonly string[] {
+    return this.#settings?.logicInputs ?? DEFAULT_INPUTS;
+  }
+
+  #isSampling(): boolean {
+    return this.#state === 'sampling';
+  }
+
+  async #readMetadata(): Promise<Ppk2Metadata> {
+    let received = '';
+    for (let attempt = 0; attempt < METADATA_ATTEMPTS; attempt++) {
+      this.#onBytes = () => {};
+      // A stream that another program left running would hide the answer.
+      await this.#port.write(ppk2Command.stop());
+      await wait(this.#time, STOP_DRAIN_MS);
+      const answer = this.#collectMetadata();
+      await this.#port.write(ppk2Command.metadata());
+      const { text, isComplete } = await answer;
+      if (isComplete) {
+        const metadata = parseMetadata(text);
+        if (metadata) return metadata;
+      }
+      received = text || received;
+    }
+    if (received === '') throw silent(this.#port.name, 'the metadata command of a PPK2', METADATA_MS);
+    throw new DeviceError('device.wrong', {
+      where: this.#port.name,
+      problem: `expected the metadata of a PPK2, found ${JSON.stringify(received.slice(0, 60))}`,
+      remedy: 'choose the first of the two ports of a PPK2; close other programs that use it',
+    });
+  }
+
+  #collectMetadata(): Promise<{ text: string; isComplete: boolean }> {
+    return new Promise((resolve) => {
+      let received = '';
+      const finish = (text: string, isComplete: boolean) => {
+        cancel();
+        this.#onBytes = () => {};
+        resolve({ text, isComplete });
+      };
+      const cancel = this.#time.after(METADATA_MS, () => finish(received, false));
+      // The next write then says that the instrument vanished.
+      this.#port.closed.then(() => finish(received, false));
+      this.#onBytes = (bytes) => {
+        received += Buffer.from(bytes).toString('latin1');
+        const text = completeMetadata(received);
+        if (text !== null && parseMetadata(text) !== null) finish(text, true);
+        else if (received.length > METADATA_MAX_BYTES) finish(received, false);
+      };
+    });
+  }
+
+  async #setVoltage(voltage_V: number): Promise<void> {
+    checkSupplyVoltage(voltage_V, ppk2Supply_V, this.#settings?.maxVoltage_V, this.#port.name);
+    if (this.#state !== 'configured') throw this.#wrongOrder('setVoltage()', 'configure(), before start()');
+    const voltage_mV = Math.floor(voltage_V * 1000 + 1e-6);
+    await this.#port.write(ppk2Command.regulator(voltage_mV));
+    this.#regulator_mV = voltage_mV;
+  }
+
+  async #supplyOn(): Promise<void> {
+    if (this.#regulator_mV === null) {
+      throw new UsageError('supply.no-voltage', {
+        where: this.#port.name,
+        problem: 'the supply has no voltage yet',
+        remedy: 'set supply.voltage_V in the rig file; there is no default',
+      });
+    }
+    await this.#switch(true);
+  }
+
+  async #switch(on: boolean): Promise<void> {
+    await this.#port.write(ppk2Command.running(on));
+    if (on !== this.#isOn && this.#isSampling()) this.#event('supply', `supply ${on ? 'on' : 'off'}`);
+    this.#isOn = on;
+  }
+
+  #sample(bytes: Uint8Array): void {
+    const arrival_ns = this.#time.now_ns();
+    this.#lastBytes_ns = arrival_ns;
+    const decoder = this.#decoder!;
+    try {
+      const items = decoder.push(bytes);
+      for (const item of items) if (item.kind === 'block') item.arrival_ns = arrival_ns;
+      for (const item of this.#arrival!.push(items, decoder.arrivedTick, arrival_ns)) this.#emit(item as DecodedItem);
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      this.#fail(error, 'invalid');
+    }
+  }
+
+  #emit(item: DecodedItem): void {
+    switch (item.kind) {
+      case 'block':
+        this.#emitBlock(item);
+        break;
+      case 'gap':
+        this.#edges!.gap(item);
+        this.#chunks.next(item);
+        if (this.#filter) this.#chunks.next({ ...item, stream: FILTERED });
+        break;
+      case 'resync':
+        this.#event('resync', `found the border between samples again after ${item.skippedBytes} bytes`, item.tick);
+        break;
+      case 'late':
+        this.#event(
+          'loss-estimate',
+          `from here on samples arrive ${(item.late_ns / 1e6).toFixed(2)} ms later than before: up to ` +
+            `${Math.round((item.late_ns / 1e9) * ppk2Rate_Hz)} samples may be missing, or the computer is slow`,
+          item.tick,
+        );
+        break;
+    }
+  }
+
+  #emitBlock(block: SampleBlock): void {
+    const edges = this.#edges!.push(block);
+    this.#chunks.next(block);
+    if (this.#filter) {
+      const { logic: _, current, range, ...rest } = block;
+      this.#chunks.next({ ...rest, stream: FILTERED, current: this.#filter.apply(current!, range!), range: range! });
+    }
+    if (edges) this.#chunks.next(edges);
+    this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: block.firstTick + block.length - 1 });
+    const saturatedAt = block.flags?.findIndex((flags) => (flags & SampleFlag.saturated) !== 0) ?? -1;
+    if (saturatedAt >= 0 && !this.#isOverloaded) {
+      this.#event('overload', 'the converter is at the end of its scale', block.firstTick + saturatedAt);
+    }
+    this.#isOverloaded = saturatedAt >= 0;
+  }
+
+  #event(code: InstrumentEvent['code'], text: string, tick?: number): void {
+    const at = tick ?? (this.#decoder?.arrivedTick ?? 0) + (this.#arrival?.shift ?? 0);
+    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick: at, text, arrival_ns: this.#time.now_ns() });
+  }
+
+  #watch(): void {
+    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
+      if (this.#time.now_ns() - this.#lastBytes_ns < SILENCE_MS * 1e6) {
+        this.#watch();
+        return;
+      }
+      this.#fail(
+        new DeviceError('device.stalled', {
+          where: this.#port.name,
+          problem: `no samples for ${SILENCE_MS} ms`,
+          remedy: 'plug the PPK2 into another USB port (no hub), close other programs that use it, and start again',
+        }),
+        'unknown',
+      );
+    });
+  }
+
+  /** Passes on what the decoder and the arrival check still hold. */
+  #endSampling(): void {
+    this.#stopWatching();
+    this.#onBytes = () => {};
+    this.#state = 'stopped';
+    const rest = this.#decoder!.end();
+    const held = this.#arrival!.end();
+    for (const gap of rest) gap.firstTick += this.#arrival!.shift;
+    for (const item of [...held, ...rest]) this.#emit(item as DecodedItem);
+  }
+
+  /** Ends the stream with a Gap of unknown length and the error, and switches the supply off if that can still be done. */
+  #fail(error: DeviceError, cause: Gap['cause']): void {
+    if (!this.#isSampling()) return;
+    this.#endSampling();
+    const firstTick = this.#decoder!.arrivedTick + this.#arrival!.shift;
+    this.#emit({ kind: 'gap', stream: STREAM, firstTick, count: null, cause });
+    if (cause !== 'unplugged') {
+      this.#port
+        .write(ppk2Command.stop())
+        .then(() => this.#switch(false))
+        .catch(() => {});
+    }
+    this.#chunks.error(error);
+  }
+
+  #wrongOrder(call: string, needed: string): DeviceError {
+    return new DeviceError('device.not-open', {
+      where: this.#port.name,
+      problem: `${call} was called out of order`,
+      remedy: `call ${needed} first`,
+    });
+  }
+
+  #badSetting(setting: string, problem: string, remedy: string): UsageError {
+    return new UsageError('instrument.setting', { where: `ppk2 setting ${setting}`, problem, remedy });
+  }
+}
+
+type DecodedItem = SampleBlock | Gap | Resync | LateNote;

@@ -7,7 +7,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     decides: { answer: 'evidence', is: 'incomplete' },
     title: 'There is no log',
     explanation:
-      'Without the log nothing shows that the windows of the trace lie over inferences, nor how many there were.',
+      'The log shows what ran and when. Without it nothing shows that the windows lie over inferences, how many there were, or what the device answered.',
     rule: 'A run has its log.',
     source: 'directory_structure.adoc of the results repository of the round.',
     shows: 'The folder.',
@@ -98,7 +98,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'results.json-damaged': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The results.json cannot be used',
     explanation: 'The data file of the MLCommons runner is damaged or of another shape.',
     rule: 'The file is the JSON that the runner wrote.',
@@ -119,7 +119,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'trace.missing': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The energy trace is missing',
     explanation: 'Without the samples no energy can be recomputed.',
     rule: 'An energy run has its trace.',
@@ -129,7 +129,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'trace.damaged': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The energy trace cannot be used',
     explanation: 'The file does not follow its format: mark, sample rate, whole float32 values.',
     rule: 'Byte 0 is 0xF1, bytes 1 to 4 the sample rate, then float32 little endian.',
@@ -139,7 +139,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'trace.unit-unknown': {
     severity: 'warning',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The sample rate of the trace is not 1 kHz',
     explanation:
       'At 1 kHz a value in mW and the energy of its interval in uJ are the same number. At another rate no published file settles which of the two the values are.',
@@ -214,7 +214,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'timestamps.missing': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The timestamps file is missing',
     explanation: 'Without the timestamps it is not known where the windows lie in the trace.',
     rule: 'An energy run has its timestamps file.',
@@ -224,7 +224,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'timestamps.damaged': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The timestamps file cannot be used',
     explanation: 'The file is not a JSON array of seconds.',
     rule: 'The file is a JSON array of seconds.',
@@ -234,7 +234,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'timestamps.unsorted': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The timestamps are not in order',
     explanation: 'Edges happen one after the other; a list that goes back in time gives no windows.',
     rule: 'Timestamps ascend.',
@@ -507,7 +507,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'labels.missing': {
     severity: 'warning',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'There are no labels to score the answers with',
     explanation: 'Accuracy needs the true class of every input. Give the folder of the label lists with --labels.',
     rule: 'Answers are scored against the list of labels of the benchmark.',
@@ -588,7 +588,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
   },
   'events.lost': {
     severity: 'error',
-    decides: { answer: 'arithmetic', is: 'none' },
+    decides: { answer: 'evidence', is: 'incomplete' },
     title: 'Event counters of a trial are not consecutive',
     explanation:
       'The instrument counts its events; a number that is missing is an event that was lost, and the runner refuses such a trial.',

@@ -9,11 +9,13 @@ const headLength_bytes = 8192;
 const maxDepth = 512;
 
 /** What a walk meets: folders, and what it had to leave out. */
-export type WalkItem = { kind: 'folder'; folder: Folder } | { kind: 'observation'; observation: Observation };
+export type WalkItem =
+  /** `only` is set where the path named one file of the folder. */
+  { kind: 'folder'; folder: Folder; only?: string } | { kind: 'observation'; observation: Observation };
 
 /**
  * Every folder below a path, parents before children, in the order of their names. A path to a file gives its folder
- * with that one file. Links to folders are not followed (so there are no loops); links to files are, as long as their
+ * and the file. Links to folders are not followed (so there are no loops); links to files are, as long as their
  * target lies below the path. Whatever cannot be read is an observation and never ends the walk.
  *
  * @throws UsageError if the path itself does not exist or is neither a folder nor a regular file
@@ -23,9 +25,10 @@ export async function* walk(path: string): AsyncGenerator<WalkItem> {
     throw notThere(path, `cannot be read (${reasonOf(cause)})`);
   });
   if (info.isFile()) {
-    const name = basename(path);
-    const folder = new TreeFolder(dirname(path), '', [{ name, size_bytes: info.size }], [], dirname(path));
-    yield { kind: 'folder', folder };
+    const parent = dirname(path);
+    const { folder } = await list(parent, '', await realpath(parent));
+    if (folder === null) throw notThere(path, 'lies in a folder that cannot be read');
+    yield { kind: 'folder', folder, only: join(parent, basename(path)) };
     return;
   }
   if (!info.isDirectory()) throw notThere(path, 'is neither a folder nor a regular file');

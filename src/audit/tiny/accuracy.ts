@@ -54,6 +54,7 @@ export async function auditAccuracy(site: ClaimSite, options: AuditOptions): Pro
       audit.measured.inputs = answers.scores.length;
     } else missing = 'the log holds no answers that can be scored';
   }
+  if (!logPath) audit.observe('log.missing', site.path, 'there is no log');
   audit.figure('top1_pct', 'top-1', results?.top1_pct ?? null, top1);
   audit.figure('auc', 'AUC', results?.auc ?? null, auc);
   audit.judgeArithmetic(missing);

@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import { type EnergyRunnerResults, readResults } from '../../capture/formats/energyrunner/results.ts';
 import { readTimestamps, type Timestamps } from '../../capture/formats/energyrunner/timestamps.ts';
 import { openTrace, type TraceHeader } from '../../capture/formats/energyrunner/trace.ts';
@@ -39,8 +40,7 @@ export async function auditEnergy(site: ClaimSite): Promise<AuditedClaim> {
     : null;
   const stamps = await readStamps(audit);
   const header = await readHeader(audit);
-  if (!paths['er-log'])
-    audit.observe('log.missing', site.path, 'there is no log, so the trace cannot be held against it');
+  if (!paths['er-log']) audit.observe('log.missing', site.path, 'there is no log');
 
   const pairs = publishedPairs(stamps?.seconds ?? []);
   const alignment = log && stamps ? align(stamps.seconds, log.calls, log.handshake_s) : null;
@@ -73,14 +73,14 @@ export async function auditEnergy(site: ClaimSite): Promise<AuditedClaim> {
   if (log) checkInputs(audit, profile, log.calls, paths['er-log'] as string);
   checkLayout(audit, 'energyrunner');
 
-  audit.facts.traceSha256 = pass?.sha256 ?? null;
+  audit.facts.evidenceSha = pass?.sha256 ?? null;
+  audit.facts.run = dirname(resolve(site.path));
   audit.facts.throughput_ips = audit.recomputed.throughput_ips ?? audit.claimed.throughput_ips ?? null;
-  audit.facts.session = log?.sessionId ?? null;
   audit.measured.session = log?.sessionId ?? null;
   audit.measured.runnerVersion = log?.runnerVersion ?? null;
   audit.measured.instrument = log?.instrument ?? null;
   audit.measured.voltage_mV = log?.voltage_mV ?? null;
-  audit.measured.traceSha256 = pass?.sha256 ?? null;
+  audit.measured.evidenceSha = pass?.sha256 ?? null;
   audit.measured.offset_s = alignment?.offset_s ?? null;
   audit.measured.slope_ppm = alignment?.slope_ppm ?? null;
   const counts = countWindows(audit.windows);

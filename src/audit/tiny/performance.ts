@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import { type EnergyRunnerResults, readResults } from '../../capture/formats/energyrunner/results.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import { compare, countWindows } from '../compare.ts';
@@ -33,6 +34,7 @@ export async function auditPerformance(site: ClaimSite): Promise<AuditedClaim> {
     : null;
   const windows = log ? lapWindows(log) : [];
   comparePerformance(audit, results, windows);
+  if (!logPath) audit.observe('log.missing', site.path, 'there is no log');
   audit.judgeArithmetic(log === null ? 'without the log' : 'timestamps of the device are missing in the log');
   if (log && logPath) {
     checkLog(audit, log, logPath);
@@ -56,6 +58,7 @@ export async function auditPerformance(site: ClaimSite): Promise<AuditedClaim> {
   if (!audit.has('clock.lap-vs-host') && !audit.has('log.laps-lost')) {
     audit.supported.throughput_ips = audit.recomputed.throughput_ips ?? null;
   }
+  audit.facts.run = dirname(resolve(site.path));
   audit.facts.throughput_ips = audit.recomputed.throughput_ips ?? audit.claimed.throughput_ips ?? null;
   audit.measured.session = log?.sessionId ?? null;
   audit.measured.runnerVersion = log?.runnerVersion ?? null;

@@ -1,0 +1,5 @@
+import { tinyAuditor } from './tiny/index.ts';
+import type { ClaimAuditor } from './types.ts';
+
+/** Every family of claims that Joulemark can audit, in the order in which they are asked. */
+export const auditors: readonly ClaimAuditor[] = [tinyAuditor];

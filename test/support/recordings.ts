@@ -10,11 +10,6 @@ export const recordingsRoot = process.env.JOULEMARK_RECORDINGS ?? resolve(projec
 /** True where the recordings are absent: give it to describe.skipIf. */
 export const noRecordings = !existsSync(recordingsRoot);
 
-/** A path below the recordings. */
-export function recording(...parts: string[]): string {
-  return join(recordingsRoot, ...parts);
-}
-
 /** All folders below the recordings that directly hold a file of this name, sorted. */
 export function foldersWith(fileName: string, root = recordingsRoot): string[] {
   if (noRecordings) return [];

@@ -1,8 +1,8 @@
-import { open, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { FormatError } from '../../../signal/errors.ts';
 import { type Warning, warning } from '../../../signal/warnings.ts';
-import { unreadable } from '../lines.ts';
+import { listFolder } from '../folder.ts';
 import { TRACE_MARK } from './trace.ts';
 
 /** Paths of a session's files; null where there is none. */
@@ -62,20 +62,7 @@ export function roleOf(fileName: string): EnergyRunnerRole | null {
  * Throws a FormatError where the path cannot be read or two files claim to be the trace.
  */
 export async function findEnergyRunnerFiles(path: string): Promise<EnergyRunnerFiles> {
-  let folder = path;
-  let given: string | null = null;
-  let fileNames: string[];
-  try {
-    if (!(await stat(path)).isDirectory()) {
-      folder = dirname(path);
-      given = basename(path);
-    }
-    const entries = await readdir(folder, { withFileTypes: true });
-    fileNames = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-  fileNames.sort();
+  const { folder, given, fileNames } = await listFolder(path);
   const givenRole = given === null ? null : roleOf(given);
   // A path of a file that is none of these stands for nothing, except for a trace under some other name.
   const stranger = given !== null && givenRole === null;

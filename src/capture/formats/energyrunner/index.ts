@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { RefusalError } from '../../../signal/errors.ts';
 import type { InferenceResult, Recording } from '../../../signal/recording.ts';
 import type { EdgeBatch, LogLine, SampleBlock, StreamInfo } from '../../../signal/types.ts';
 import { type Warning, warning } from '../../../signal/warnings.ts';
+import { isEmptyFile } from '../folder.ts';
 import { type EnergyRunnerFiles, findEnergyRunnerFiles } from './files.ts';
 import { readLog, toLogLine } from './log.ts';
 import { type EnergyRunnerResults, readResults } from './results.ts';
@@ -160,7 +160,7 @@ function traceStream(unit: 'uJ' | 'mW'): StreamInfo {
 }
 
 async function sessionOf(files: EnergyRunnerFiles, warnings: Warning[]): Promise<EnergyRunnerSession | null> {
-  if (files.log === null || (await isEmpty(files.log))) {
+  if (files.log === null || (await isEmptyFile(files.log))) {
     const problem = files.log === null ? `${files.folder}: no log file` : `${files.log}: is empty`;
     warnings.push(warning('log.missing', problem));
     return null;
@@ -185,16 +185,12 @@ function some(count: number, what: string): string[] {
 }
 
 async function printedOf(files: EnergyRunnerFiles, warnings: Warning[]): Promise<EnergyRunnerResults | null> {
-  if (files.results === null || (await isEmpty(files.results))) {
+  if (files.results === null || (await isEmptyFile(files.results))) {
     const problem = files.results === null ? `${files.folder}: no results file` : `${files.results}: is empty`;
     warnings.push(warning('results.missing', problem));
     return null;
   }
   return readResults(files.results);
-}
-
-async function isEmpty(path: string): Promise<boolean> {
-  return (await stat(path)).size === 0;
 }
 
 function provenanceOf(

@@ -1,9 +1,8 @@
-import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { InferenceResult, Recording } from '../../../signal/recording.ts';
 import type { EdgeBatch, LogLine, SampleBlock } from '../../../signal/types.ts';
 import { type Warning, warning } from '../../../signal/warnings.ts';
-import { unreadable } from '../lines.ts';
+import { isEmptyFile, listFolder } from '../folder.ts';
 import { type MlcSession, readMlcLog, readMlcSession } from './log.ts';
 import { type MlcResults, readMlcResults } from './results.ts';
 import { type MlcTrial, readResultsJson } from './results-json.ts';
@@ -46,22 +45,7 @@ const names: Record<'json' | 'log' | 'results', [regular: RegExp, ...others: Reg
 
 /** Finds the files of a session of the MLCommons runner. A path of one of them stands for its folder and that file. */
 export async function findMlcFiles(path: string): Promise<MlcFiles> {
-  let folder = path;
-  let given: string | null = null;
-  let found: string[];
-  try {
-    if (!(await stat(path)).isDirectory()) {
-      folder = dirname(path);
-      given = basename(path);
-    }
-    const entries = await readdir(folder, { withFileTypes: true });
-    found = entries
-      .filter((entry) => !entry.isDirectory())
-      .map((entry) => entry.name)
-      .sort();
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
+  const { folder, given, fileNames: found } = await listFolder(path);
   const known =
     given === null ||
     Object.values(names)
@@ -95,9 +79,10 @@ export async function openMlcommons(path: string): Promise<MlcRecording> {
   const files = await findMlcFiles(path);
   const warnings = [...files.warnings];
   const trials = files.json === null ? null : await readResultsJson(files.json);
-  const session = files.log === null || (await isEmpty(files.log)) ? null : await readMlcSession(files.log);
+  const session = files.log === null || (await isEmptyFile(files.log)) ? null : await readMlcSession(files.log);
   if (session === null) warnings.push(warning('log.missing', `${files.folder}: the log is missing or empty`));
-  const printed = files.results === null || (await isEmpty(files.results)) ? null : await readMlcResults(files.results);
+  const printed =
+    files.results === null || (await isEmptyFile(files.results)) ? null : await readMlcResults(files.results);
   if (printed === null)
     warnings.push(warning('results.missing', `${files.folder}: the results file is missing or empty`));
   const measured = (trials ?? []).filter((trial) => trial.power !== null);
@@ -198,8 +183,4 @@ export async function looksLikeMlcommons(files: MlcFiles): Promise<boolean> {
 
 function idOf(trial: MlcTrial): string {
   return `trial-${trial.index}`;
-}
-
-async function isEmpty(path: string): Promise<boolean> {
-  return (await stat(path)).size === 0;
 }

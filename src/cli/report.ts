@@ -20,7 +20,7 @@ export async function report(paths: string[], options: ReportCommandOptions): Pr
       ? reportOf(runs[0])
       : renderComparison(
           runs.map((run) => run.document),
-          { generatedBy },
+          { generatedBy, paths },
         );
   writeNew(out, page);
   if (options.json) printJson({ schema: 'joulemark.report/1', recordings: paths, report: out });

@@ -20,13 +20,20 @@ interface NamedRun extends ComparedRun {
   document: ScoreDocument;
 }
 
+export interface ComparisonOptions {
+  generatedBy: string;
+  title?: string;
+  /** Where each score was read from, in the order of the scores; a replayed run folder calls itself `.`. */
+  paths?: string[];
+}
+
 /**
  * The HTML comparison of several scores. Runs of different profiles, and simulated and real ones, are kept apart with
  * the reason at the top: they never share an axis or a ratio.
  */
-export function renderComparison(documents: ScoreDocument[], options: { generatedBy: string; title?: string }): string {
+export function renderComparison(documents: ScoreDocument[], options: ComparisonOptions): string {
   const page = new PageWriter();
-  const groups = groupRuns(nameRuns(documents));
+  const groups = groupRuns(nameRuns(documents, options.paths ?? documents.map((document) => document.source.path)));
   const simulated = documents.filter((document) => document.simulated === true).length;
   const title = options.title ?? `${documents.length} runs compared`;
   return page.write({
@@ -48,8 +55,8 @@ function simulatedMark(simulated: number, total: number): string | null {
 const MAX_NAME_PARTS = 8;
 
 /** Every run gets a name of its own: as many last parts of its path as it takes, else a number. */
-function nameRuns(documents: ScoreDocument[]): NamedRun[] {
-  const named = (parts: number) => documents.map((document) => recordingName(document, parts));
+function nameRuns(documents: ScoreDocument[], paths: string[]): NamedRun[] {
+  const named = (parts: number) => paths.map((path) => recordingName(path, parts));
   let parts = 1;
   while (parts < MAX_NAME_PARTS && new Set(named(parts)).size < documents.length) parts++;
   const names = named(parts);

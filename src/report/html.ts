@@ -69,8 +69,8 @@ export function renderReport(input: ReportInput): string {
 }
 
 /** Foreign recordings are often called `energy`: their parents say more. */
-function reportName(document: ScoreDocument): string {
-  return document.profile === null ? recordingName(document, 3) : `${document.profile}, ${recordingName(document, 1)}`;
+function reportName({ profile, source }: ScoreDocument): string {
+  return profile === null ? recordingName(source.path, 3) : `${profile}, ${recordingName(source.path, 1)}`;
 }
 
 function plural(count: number, one: string): string {

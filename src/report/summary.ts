@@ -123,12 +123,7 @@ export const SIMULATED_MARK =
   'SIMULATED. No real device was measured: every figure on this page comes from a virtual one.';
 
 /** The last `parts` parts of a recording's path, which tell it from its neighbours. */
-export function recordingName(document: ScoreDocument, parts: number): string {
-  return (
-    document.source.path
-      .split(/[/\\]+/)
-      .filter((part) => part !== '')
-      .slice(-parts)
-      .join('/') || document.source.path
-  );
+export function recordingName(path: string, parts: number): string {
+  const named = path.split(/[/\\]+/).filter((part) => part !== '' && part !== '.');
+  return named.slice(-parts).join('/') || path;
 }

@@ -80,6 +80,12 @@ describe('renderComparison', () => {
     expect(text).toContain('x/run (2) 5');
   });
 
+  it('names replayed run folders, which all call themselves `.`, by the paths they were read from', () => {
+    const page = renderComparison([run('.', 100), run('.', 101)], { generatedBy: 'x', paths: ['./A/', 'other/B'] });
+    expect(page).toContain('<th scope="row">A</th>');
+    expect(page).toContain('<th scope="row">B</th>');
+  });
+
   it('shows hostile names as text', () => {
     const page = renderComparison([run('<script>alert(1)', 100), run('b', 100)], {
       generatedBy: 'x',

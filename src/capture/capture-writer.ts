@@ -14,7 +14,7 @@ import { assertBlockFits, maxBatchBytes, SampleBatch, type SegmentRow, segmentVa
 export const maxBatchAge_ms = 50;
 
 /** Rows of edges and segments in one batch, so that a batch stays below 4 MB. */
-const maxTableRows = 32_768;
+export const maxTableRows = 32_768;
 
 export interface CaptureOptions {
   /**

@@ -4,12 +4,12 @@ import { join, resolve, sep } from 'node:path';
 import { FormatError, UsageError } from '../signal/errors.ts';
 import { type ArrowEncoder, endOfStream } from './arrow-encoder.ts';
 import { ArrowFile } from './arrow-file.ts';
-import { tableEncoder } from './capture-writer.ts';
+import { maxTableRows, tableEncoder } from './capture-writer.ts';
 import { ChainedFile, type ChainedFileSummary, ChainWriter } from './chain.ts';
 import { type Column, edgeColumns, sampleColumns, segmentColumns } from './columns.ts';
 import { makeRunFolder, type NamedFile, openForReading, readSmallFile, writeDurably, writeNewFile } from './files.ts';
 import { sealRunFolder } from './manifest.ts';
-import type { Snapshot } from './replay.ts';
+import { replaySegments, type Snapshot } from './replay.ts';
 import { cutOffGap, openRunFolder, type RunFolder } from './run-folder.ts';
 import { captureFiles, samplesFile } from './run-header.ts';
 import { type SegmentRow, sampleEncoder, segmentValues } from './sample-batch.ts';
@@ -86,20 +86,12 @@ function copyStart(recording: RunFolder, output: string): void {
 }
 
 function copyCapture(recording: RunFolder, output: string): Record<string, ChainedFileSummary> {
-  const { header, snapshots, cutOff } = recording;
+  const { header, snapshots } = recording;
   const chain = new ChainWriter(output, hash('sha256', readSmallFile(join(output, captureFiles.header))));
   const { segments: segmentsName, edges: edgesName, log: logName } = captureFiles;
 
   const segments = new ChainedFile(output, segmentsName, chain);
-  const segmentEncoder = tableEncoder(segmentsName, segmentColumns);
-  copyArrow(snapshots[segmentsName]!, segments, segmentColumns, segmentEncoder);
-  if (cutOff && recording.extents.length > 0) {
-    const rows = recording.extents.map((extent): SegmentRow => {
-      const { kind, stream, firstTick, count, cause } = cutOffGap(extent);
-      return { kind, stream, firstRow: extent.samples, firstTick, ticksPerSample: null, count, cause };
-    });
-    segments.append(segmentEncoder.batch(segmentValues(rows), rows.length, new Map()));
-  }
+  writeSegments(recording, segments);
   const edges = new ChainedFile(output, edgesName, chain);
   copyArrow(snapshots[edgesName]!, edges, edgeColumns, tableEncoder(edgesName, edgeColumns));
   const log = new ChainedFile(output, logName, chain);
@@ -112,6 +104,27 @@ function copyCapture(recording: RunFolder, output: string): Record<string, Chain
   for (const file of [segments, edges, ...samples]) file.append([endOfStream]);
   chain.end();
   return Object.fromEntries([segments, edges, log, ...samples].map((file) => [file.name, file.close()]));
+}
+
+/** The segments table again, without rows of samples that were lost, and with the gap that ends each stream. */
+function writeSegments(recording: RunFolder, target: ChainedFile): void {
+  const encoder = tableEncoder(captureFiles.segments, segmentColumns);
+  target.append(encoder.schema());
+  const samples = new Map(recording.extents.map((extent) => [extent.id, extent.samples]));
+  let rows: SegmentRow[] = [];
+  const write = (): void => {
+    if (rows.length > 0) target.append(encoder.batch(segmentValues(rows), rows.length, new Map()));
+    rows = [];
+  };
+  for (const row of replaySegments(recording.snapshots[captureFiles.segments]!)) {
+    if (row.firstRow <= (samples.get(row.stream) ?? -1)) rows.push(row);
+    if (rows.length >= maxTableRows) write();
+  }
+  for (const extent of recording.cutOff ? recording.extents : []) {
+    const { kind, stream, firstTick, count, cause } = cutOffGap(extent);
+    rows.push({ kind, stream, firstRow: extent.samples, firstTick, ticksPerSample: null, count, cause });
+  }
+  write();
 }
 
 /** Copies the whole messages of an Arrow file as they are, one block each; a file that was not begun gets its schema. */

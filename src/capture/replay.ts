@@ -32,21 +32,20 @@ const gapCauses: readonly string[] = [
   'unknown',
 ] satisfies GapCause[];
 
-/** The rows of the segments table that concern one stream, in order. */
-function* segmentsOf(stream: string, snapshot: Snapshot): Generator<SegmentRow> {
+/** The rows of the segments table in order. */
+export function* replaySegments(snapshot: Snapshot): Generator<SegmentRow> {
   if (snapshot.end === 0) return;
   const file = new ArrowFile(snapshot.path, segmentColumns, snapshot.end);
   try {
     for (const frame of file.frames()) {
-      const [streams, kinds, firstRows, firstTicks, , counts, causes] = file.readSync(frame);
+      const [streams, kinds, firstRows, firstTicks, ticksPerSample, counts, causes] = file.readSync(frame);
       for (let i = 0; i < frame.message.length; i++) {
-        if (streams![i] !== stream) continue;
         const row: SegmentRow = {
-          stream,
+          stream: streams![i] as string,
           kind: kinds![i] as SegmentRow['kind'],
           firstRow: firstRows![i] as number,
           firstTick: firstTicks![i] as number,
-          ticksPerSample: null,
+          ticksPerSample: ticksPerSample![i] as number | null,
           count: counts![i] as number | null,
           cause: causes![i] as GapCause | null,
         };
@@ -58,6 +57,10 @@ function* segmentsOf(stream: string, snapshot: Snapshot): Generator<SegmentRow> 
   } finally {
     file.close();
   }
+}
+
+function* segmentsOf(stream: string, snapshot: Snapshot): Generator<SegmentRow> {
+  for (const row of replaySegments(snapshot)) if (row.stream === stream) yield row;
 }
 
 /**

@@ -105,7 +105,7 @@ describe('verify', () => {
           expect(at).toBeGreaterThanOrEqual(from);
           expect(at).toBeLessThan(to);
         }),
-        { numRuns: 1500 },
+        { numRuns: 500 },
       );
       expect((await verifyRunFolder(folder)).ok).toBe(true);
     }));

@@ -40,6 +40,12 @@ const events = listOf('pairs of event counter and sample index', (entry) => {
   return counter === null || sample === null ? null : { counter, sample };
 });
 
+const spans = listOf('pairs of start and stop in s', (entry) => {
+  if (!Array.isArray(entry) || entry.length !== 2) return null;
+  const [start_s, stop_s] = entry;
+  return Number.isFinite(start_s) && Number.isFinite(stop_s) ? { start_s, stop_s } : null;
+});
+
 /** The runner writes counters as text (`"09"`) and indices as numbers. */
 function wholeNumber(value: unknown): number | null {
   if (typeof value === 'string' && !/^\d{1,15}$/.test(value)) return null;
@@ -63,9 +69,14 @@ const trial = z.object({
       iterations: count.nullish(),
       warmups: count.nullish(),
       throughput: z.number().nullish(),
+      start_time: count.nullish(),
+      end_time: count.nullish(),
+      detections: numbers.optional(),
+      detection_windows: spans.optional(),
     })
     .nullish(),
   power: power.nullish(),
+  dutycycle: z.object({ start_times_s: numbers, stop_times_s: numbers }).nullish().catch(null),
   mode: z.string().nullish(),
 });
 
@@ -79,10 +90,24 @@ export interface MlcTrial {
   warmups: number | null;
   /** Performance mode only. */
   throughput_ips: number | null;
+  /** Performance mode only: both timestamps of the device, in us. */
+  start_us: number | null;
+  end_us: number | null;
+  /** Streaming wakeword only. */
+  wakeword: MlcWakeword | null;
   /** `e`, `p` or `a`. */
   mode: string | null;
   /** Energy mode only. */
   power: MlcPower | null;
+}
+
+export interface MlcWakeword {
+  /** Detections in ms on the interface board's clock; the first one marks time zero. */
+  detections_ms: number[];
+  /** Ground truth: when the wakeword is spoken, in s from the beginning of the recording; null where it is not there. */
+  truth: { start_s: number; stop_s: number }[] | null;
+  /** Processing of the first frames, in s. */
+  busy: { start_s: number[]; stop_s: number[] } | null;
 }
 
 export interface MlcPower {
@@ -127,6 +152,9 @@ function trialOf(entry: z.output<typeof trial>, index: number): MlcTrial {
     iterations: entry.infer?.iterations ?? null,
     warmups: entry.infer?.warmups ?? null,
     throughput_ips: entry.infer?.throughput ?? null,
+    start_us: entry.infer?.start_time ?? null,
+    end_us: entry.infer?.end_time ?? null,
+    wakeword: wakewordOf(entry),
     mode: entry.mode ?? null,
     power: entry.power
       ? {
@@ -135,6 +163,15 @@ function trialOf(entry: z.output<typeof trial>, index: number): MlcTrial {
           voltage: entry.power.voltage ?? null,
         }
       : null,
+  };
+}
+
+function wakewordOf(entry: z.output<typeof trial>): MlcWakeword | null {
+  if (!entry.infer?.detections) return null;
+  return {
+    detections_ms: entry.infer.detections,
+    truth: entry.infer.detection_windows ?? null,
+    busy: entry.dutycycle ? { start_s: entry.dutycycle.start_times_s, stop_s: entry.dutycycle.stop_times_s } : null,
   };
 }
 

@@ -16,7 +16,7 @@ import { daemonChecks, type SessionAverage, sessionAverage } from './daemon-chec
 import { fileChecks } from './file-checks.ts';
 import { findRuns } from './find-runs.ts';
 import { claimedThroughput, countedThroughput, loadgenChecks, summaryComparisons } from './loadgen-checks.ts';
-import { partPath, readRun } from './power-run.ts';
+import { type PowerRun, partPath, readRun } from './power-run.ts';
 import { sessionChecks } from './session-checks.ts';
 import { traceChecks } from './trace-checks.ts';
 
@@ -56,12 +56,17 @@ async function auditPower(site: ClaimSite): Promise<AuditedClaim> {
     ...averageFindings(analysis, 'ranging', averages.ranging),
     ...roundFinding(analysis),
   ];
-  const sha1 = run.sha1.get('testing/spl.txt') ?? null;
   return {
     draft: draftOf(analysis, observations, averages.testing),
     observations,
-    facts: { power_log_sha1: sha1, meanPower_W: analysis.testing?.power_W ?? null },
+    facts: { evidenceSha: evidenceSha(run) },
   };
+}
+
+/** Tells whether two claims rest on one power log. */
+function evidenceSha(run: PowerRun): string | null {
+  const sha1 = run.sha1.get('testing/spl.txt');
+  return sha1 === undefined || !run.testing.powerLog?.length ? null : `sha1:${sha1}`;
 }
 
 function averageFindings(a: PowerAnalysis, mode: 'ranging' | 'testing', average: SessionAverage | null): Observation[] {
@@ -132,6 +137,7 @@ function measuredOf(a: PowerAnalysis): Record<string, unknown> {
   const { run, testing, ranging, metrics } = a;
   const identify = run.server?.daemonMessages[0]?.find((m) => m.cmd === 'Identify')?.reply.split(',') ?? [];
   return {
+    evidenceSha: evidenceSha(run),
     duration_s: testing?.duration_s ?? null,
     samples: testing?.samples ?? null,
     samplesLeftOut: testing?.unusable ?? null,

@@ -12,6 +12,10 @@ import type { WindowPower } from './window-power.ts';
 const LISTED = 10;
 /** Share of the window's samples above which an unknown uncertainty leaves the measurement unsupported. */
 const UNVERIFIED_SHARE = 0.05;
+/** A message about a sample follows its time stamp at once; half an interval keeps neighbours apart. */
+const MESSAGE_DELAY_MS = 500;
+/** The extract of the power log is made while the last samples are still being written. */
+const TOLERATED_MISSING = 5;
 /** PTDaemon prints six decimals of samples that have six decimals themselves. */
 const PRINTED_W = 1e-6;
 
@@ -119,58 +123,94 @@ function isInside(time_ms: number, window: WindowPower): boolean {
 function uncertainty(a: PowerAnalysis): Observation[] {
   const window = a.testing;
   if (window === null || a.run.daemons.length === 0) return [];
-  const above = { times: new Set<number>(), highest: 0, sum: 0, n: 0, older: 0, newer: 0, line: null as number | null };
+  const sampleOf = sampleFinder(a, window);
+  const above = new Set<number>();
   const unknown = new Set<number>();
+  const pct = { highest: 0, sum: 0, n: 0 };
   for (const log of a.run.daemons) {
     const shift = shiftToLoadgen_ms(a, log);
     if (shift === null) continue;
     const { uncertain } = log;
     for (let i = 0; i < uncertain.length; i++) {
-      const t = (uncertain.time_ms[i] as number) + shift;
-      if (!isInside(t, window)) continue;
-      const pct = uncertain.uncertainty_pct[i] as number;
-      above.times.add(t);
-      above.highest = Math.max(above.highest, pct);
-      above.sum += pct;
-      above.n++;
+      const sample = sampleOf((uncertain.time_ms[i] as number) + shift);
+      if (sample === null) continue;
+      above.add(sample);
+      pct.highest = Math.max(pct.highest, uncertain.uncertainty_pct[i] as number);
+      pct.sum += uncertain.uncertainty_pct[i] as number;
+      pct.n++;
     }
-    above.older += uncertain.olderWording;
-    above.newer += uncertain.newerWording;
-    above.line ??= uncertain.firstLine;
-    for (const t of log.unknown_ms) if (isInside(t + shift, window)) unknown.add(t + shift);
+    for (const t of log.unknown_ms) {
+      const sample = sampleOf(t + shift);
+      if (sample !== null) unknown.add(sample);
+    }
   }
-  const path = partPath(a.run.site, 'power/ptd_logs.txt');
+  return [...aboveLimit(a, window, above.size, pct), ...unknownUncertainty(a, window, unknown.size)];
+}
+
+/**
+ * Which sample of the test window a message is about, or null for none: each channel and each analyzer has its own
+ * message for the same sample, up to some milliseconds after its time stamp. Samples are told by their index, seconds
+ * without a sample by a negative number.
+ */
+function sampleFinder(a: PowerAnalysis, window: WindowPower): (time_ms: number) => number | null {
+  const times = a.run.testing.powerLog?.time_ms.slice().sort() ?? new Float64Array();
+  return (time_ms) => {
+    const t = time_ms - a.shift_ms;
+    let low = 0;
+    let high = times.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((times[middle] as number) < t) low = middle + 1;
+      else high = middle;
+    }
+    const before = low > 0 ? t - (times[low - 1] as number) : Number.POSITIVE_INFINITY;
+    const after = low < times.length ? (times[low] as number) - t : Number.POSITIVE_INFINITY;
+    if (Math.min(before, after) > MESSAGE_DELAY_MS) return isInside(time_ms, window) ? -1 - Math.floor(t / 1000) : null;
+    const nearest = before < after ? low - 1 : low;
+    return isInside((times[nearest] as number) + a.shift_ms, window) ? nearest : null;
+  };
+}
+
+function aboveLimit(
+  a: PowerAnalysis,
+  window: WindowPower,
+  count: number,
+  pct: { highest: number; sum: number; n: number },
+): Observation[] {
+  if (count === 0) return [];
   const samples = window.samples + window.unusable;
-  const found: Observation[] = [];
-  if (above.n > 0) {
-    // Several analyzers report the same second; more reports than samples would be no count of samples.
-    const count = a.run.daemons.length > 1 ? Math.min(above.times.size, samples) : above.times.size;
-    found.push({
+  const isNewer = a.run.daemons.some((log) => log.uncertain.newerWording > 0);
+  return [
+    {
       code: 'power.uncertainty',
-      path,
-      message: `${count} of ${samples} samples of the test window have an uncertainty above ${powerLimits.uncertainty_pct} % (up to ${above.highest} %)`,
+      path: partPath(a.run.site, 'power/ptd_logs.txt'),
+      message: `${count} of ${samples} samples of the test window have an uncertainty above ${powerLimits.uncertainty_pct} % (up to ${pct.highest} %)`,
       evidence: {
         count,
         samples,
         limit_pct: powerLimits.uncertainty_pct,
-        highest_pct: above.highest,
-        mean_pct: above.sum / above.n,
-        wording: above.newer > 0 ? 'newer' : 'older',
-        firstLine: above.line,
-        official: officialOn(a.official, 'ptd-logs', blindSpot(a.official, window, above.newer > 0)),
+        highest_pct: pct.highest,
+        mean_pct: pct.sum / pct.n,
+        wording: isNewer ? 'newer' : 'older',
+        firstLine: a.run.daemons.find((log) => log.uncertain.firstLine !== null)?.uncertain.firstLine ?? null,
+        official: officialOn(a.official, 'ptd-logs', blindSpot(a.official, window, isNewer)),
       },
-    });
-  }
-  if (unknown.size > 0) {
-    const share = unknown.size / Math.max(1, samples);
-    found.push({
+    },
+  ];
+}
+
+function unknownUncertainty(a: PowerAnalysis, window: WindowPower, count: number): Observation[] {
+  if (count === 0) return [];
+  const samples = window.samples + window.unusable;
+  const share = count / Math.max(1, samples);
+  return [
+    {
       code: share > UNVERIFIED_SHARE ? 'power.uncertainty-unverified' : 'power.uncertainty-unknown',
-      path,
-      message: `PTDaemon could not tell the uncertainty of ${unknown.size} of ${samples} samples of the test window`,
-      evidence: { count: unknown.size, samples, official: officialOn(a.official, 'ptd-logs') },
-    });
-  }
-  return found;
+      path: partPath(a.run.site, 'power/ptd_logs.txt'),
+      message: `PTDaemon could not tell the uncertainty of ${count} of ${samples} samples of the test window`,
+      evidence: { count, samples, official: officialOn(a.official, 'ptd-logs') },
+    },
+  ];
 }
 
 /** Why the official checker says what it says about uncertain samples. */
@@ -216,8 +256,8 @@ export function sessionAverage(a: PowerAnalysis, mode: 'ranging' | 'testing'): S
     return { ...base, comparison: { ...comparison, exact: true }, verdict: 'equal' };
   }
   const open = { field, printed: printed.average, recomputed: null, exact: null };
-  if (several) return { ...base, comparison: open, verdict: 'not-compared' };
   if (candidates.some((c) => isLastMissing(c, printed))) return { ...base, comparison: open, verdict: 'last-missing' };
+  if (several) return { ...base, comparison: open, verdict: 'not-compared' };
   if (candidates.every((c) => c.n !== printed.valid)) return { ...base, comparison: open, verdict: 'other-count' };
   const sameCount = candidates.find((c) => c.n === printed.valid) as Mean;
   return { ...base, samplesInLog: sameCount.n, comparison: compare(field, print, sameCount.mean), verdict: 'differs' };
@@ -244,10 +284,10 @@ function isPrinted(mean: Mean, statistics: DaemonStatistics[]): boolean {
   return statistics.some((s) => s.valid === mean.n && Math.abs(s.average_W - mean.mean) <= 1.5 * PRINTED_W);
 }
 
-/** The extract of the log often ends one sample before the measurement: the missing ones must lie between min and max. */
+/** The extract of the log often ends a sample before the measurement: what is missing must lie between min and max. */
 function isLastMissing(mean: Mean, printed: DaemonStatistics): boolean {
   const missing = printed.valid - mean.n;
-  if (missing < 1 || missing > 2) return false;
+  if (missing < 1 || missing > TOLERATED_MISSING) return false;
   const implied = (printed.average_W * printed.valid - mean.sum) / missing;
   const rounding = (printed.valid * PRINTED_W) / missing;
   return implied >= printed.min_W - rounding && implied <= printed.max_W + rounding;

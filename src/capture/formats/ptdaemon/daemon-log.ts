@@ -70,6 +70,7 @@ export interface DaemonLog {
 
 const ABOVE_OLDER = /^Uncertainty (\d+(?:\.\d+)?)% above \d+(?:\.\d+)?% limit/;
 const ABOVE_NEWER = /^Uncertainty (\d+(?:\.\d+)?)%, which is above \d+(?:\.\d+)?% limit/;
+const NEXT_MESSAGE = /\d\d-\d\d-\d{4} \d\d:\d\d:\d\d\.\d{3}: /g;
 const STATISTICS =
   /^Avg watts (-?[\d.]+), min watts (-?[\d.]+), max watts (-?[\d.]+), samples (\d+), errors (\d+), valid (\d+)/;
 
@@ -117,7 +118,20 @@ class DaemonLogReader {
   private warningCount = 0;
   private errorCount = 0;
 
+  /** PTDaemon forgets the line end behind some messages, so a line can hold several. */
   line(line: string, number: number): void {
+    let from = 0;
+    if (line.length > 2 * PTD_TIME_LENGTH && (line.includes('ERROR:') || line.includes('WARNING:'))) {
+      for (const { index } of line.matchAll(NEXT_MESSAGE)) {
+        if (index === 0) continue;
+        this.oneMessage(line.slice(from, index), number);
+        from = index;
+      }
+    }
+    this.oneMessage(from === 0 ? line : line.slice(from), number);
+  }
+
+  private oneMessage(line: string, number: number): void {
     const time_ms =
       line.charCodeAt(PTD_TIME_LENGTH) === 58 ? parsePtdTime_ms(line.slice(0, PTD_TIME_LENGTH)) : Number.NaN;
     if (Number.isNaN(time_ms)) {

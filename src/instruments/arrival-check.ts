@@ -29,6 +29,8 @@ const SPANS = 10;
 const SPAN_NS = 100e6;
 /** How long samples stay late until a loss is declared. */
 const PATIENCE_NS = 1e9;
+/** The chunk in which samples are missing shows only a part of the loss: the level counts from here on. */
+const SETTLING_NS = 20e6;
 /** The held time is looked at in so many parts, whose earliest arrivals must agree. */
 const PARTS = 5;
 /** From so many units on, a loss need not be a clean multiple of the unit. */
@@ -128,36 +130,40 @@ export class ArrivalCheck {
     this.#spanLeast = Math.min(this.#spanLeast, lag);
   }
 
-  /** Decides on what is held: the loss before it, then all of it that is not late any more. */
+  /** Decides on what is held: where a loss lies, and what may go on. */
   #settle(): Item[] {
     const unit_ns = this.#unit * this.#tick_ns;
+    const base = this.#base;
     const parts = this.#leastOfParts();
-    const excess = Math.min(...parts) - this.#base;
+    const excess = Math.min(...parts) - base;
     // Lost samples delay for good; a slow host is sometimes faster again.
     const noise = Math.max(...parts.map((least, i) => least - Math.min(...parts.slice(i))));
     const units = Math.round(excess / unit_ns);
     const isClean = Math.abs(excess - units * unit_ns) < 0.25 * unit_ns;
-    const firstTick = firstTickOf(this.#held[0]!) + this.#shift;
     if (units < 1 || !(isClean || units >= PLAIN_UNITS) || noise > Math.max(0.25 * unit_ns, excess / 8)) {
       this.#least = [];
       this.#spanLeast = Math.min(...parts);
-      const late: LateNote = { kind: 'late', tick: firstTick, late_ns: excess };
+      const late: LateNote = { kind: 'late', tick: firstTickOf(this.#held[0]!) + this.#shift, late_ns: excess };
       return [late, ...this.#release(this.#held.splice(0))];
     }
+    const after = this.#held.findIndex((entry) => this.#lag(entry) > base + (units - 0.5) * unit_ns);
+    const before = this.#release(this.#held.splice(0, after));
+    const firstTick = firstTickOf(this.#held[0]!) + this.#shift;
     const gap: Gap = { kind: 'gap', stream: this.#stream, firstTick, count: units * this.#unit, cause: 'dropped' };
     this.#shift += units * this.#unit;
     const inTime = this.#held.findLastIndex((entry) => !this.#isLate(this.#lag(entry)));
     // Rounding may leave the rest just above the threshold: one chunk at least goes on, so that this ends.
-    return [gap, ...this.#release(this.#held.splice(0, Math.max(inTime + 1, 1)))];
+    return [...before, gap, ...this.#release(this.#held.splice(0, Math.max(inTime + 1, 1)))];
   }
 
-  /** Smallest lag in each part of the held time; parts without an arrival are left out. */
+  /** Smallest lag in each part of the held time, less its beginning; parts without an arrival are left out. */
   #leastOfParts(): number[] {
-    const start_ns = this.#held[0]!.arrival_ns;
-    const span_ns = this.#held.at(-1)!.arrival_ns - start_ns;
+    const end_ns = this.#held.at(-1)!.arrival_ns;
+    const start_ns = Math.min(this.#held[0]!.arrival_ns + SETTLING_NS, end_ns);
     const parts: number[] = new Array(PARTS).fill(Number.POSITIVE_INFINITY);
     for (const entry of this.#held) {
-      const part = Math.min(PARTS - 1, Math.floor(((entry.arrival_ns - start_ns) / span_ns) * PARTS) || 0);
+      if (entry.arrival_ns < start_ns) continue;
+      const part = Math.min(PARTS - 1, Math.floor(((entry.arrival_ns - start_ns) / (end_ns - start_ns)) * PARTS) || 0);
       parts[part] = Math.min(parts[part]!, this.#lag(entry));
     }
     return parts.filter(Number.isFinite);

@@ -17,6 +17,7 @@ export const ppk2Faults: FaultCatalogue = {
   'corrupt-word': 'damages the range and the counter of one sample',
   'counter-jump=': 'the counter jumps by N although no sample is lost',
   stall: 'sends nothing any more and answers nothing',
+  'no-samples': 'sends no samples any more, but obeys',
   unplug: 'closes the connection in the middle of a sample',
   'stale-bytes': 'sends samples of an earlier measurement before the metadata',
   nan: 'GI4 is -nan in the metadata',
@@ -38,8 +39,8 @@ const FAULT_AT = 200;
 const QUEUE_BLOCKS = 8;
 /** Pause between the pieces of the metadata. */
 const PIECE_MS = 20;
-/** The emulator leaves a range upwards above this code. */
-const RANGE_END_CODE = 15_000;
+/** The emulator leaves a range upwards above this code (invented: 64 uA, 0.6 mA, 6 mA and 70 mA). */
+const RANGE_END_CODE = 1500;
 const FULL_CODE = 16_383;
 /** An edge time that should fall on a sample must not miss it by rounding. */
 const EDGE_SLACK = 1e-6;
@@ -244,7 +245,7 @@ export class Ppk2Emulator implements Emulator {
   #schedule(): void {
     const due_ns = this.#start_ns + (this.#taken / BLOCK_SAMPLES + 1) * BLOCK_MS * 1e6;
     this.#cancel = this.#options.time.after((due_ns - this.#options.time.now_ns()) / 1e6, () => {
-      if (!this.#isStreaming || this.#isStalled) return;
+      if (!this.#isStreaming || this.#isStalled || this.#takeFault('no-samples')) return;
       this.#sendBlock();
       this.#schedule();
     });

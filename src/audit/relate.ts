@@ -114,13 +114,19 @@ function relateTraces(audited: readonly AuditedClaim[], index: readonly IndexedC
     const others = (bySha.get(sha256) ?? []).filter((o) => o.id !== draft.id || o.path !== draft.path);
     if (others.length === 0) continue;
     const foreign = others.filter(
-      (o) => o.round === draft.round && (o.system !== draft.system || o.benchmark !== draft.benchmark),
+      (o) => o.round === draft.round && (o.system !== draft.system || !isSameModel(o.benchmark, draft.benchmark)),
     );
     const code = foreign.length > 0 ? 'trace.shared' : 'trace.resubmitted';
     const named = (foreign.length > 0 ? foreign : others).slice(0, 20);
     const message = `the samples are the same to the byte as those of ${named.map((o) => o.id).join(', ')}`;
     add(draft.id, { code, path: draft.path, message, evidence: { sha256, others: named } });
   }
+}
+
+/** One run may serve both accuracy targets of a model (`bert-99`, `bert-99.9`). */
+function isSameModel(a: string | null, b: string | null): boolean {
+  const model = (name: string | null) => name?.replace(/-99(\.9)?$/, '') ?? null;
+  return model(a) === model(b);
 }
 
 function relateThroughput(audited: readonly AuditedClaim[], add: Add): void {

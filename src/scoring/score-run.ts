@@ -8,6 +8,7 @@ import { ClockWatch } from '../sync/clock-watch.ts';
 import { energyMethodOf } from '../sync/energy-method.ts';
 import { pairEdges } from '../sync/pairing.ts';
 import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
+import { rankAuc } from './auc.ts';
 import { IdleCollector } from './baseline.ts';
 import { gatesOf } from './gates.ts';
 import { medianOf, windowFigures } from './metrics.ts';
@@ -319,12 +320,18 @@ function scoredWindow(
 function accuracyOf(results: InferenceResult[]): ScoreDocument['accuracy'] {
   const labelled = results.filter((result) => result.label !== null);
   if (labelled.length === 0) return null;
+  const scores = labelled.map((result) => result.scores);
+  const labels = labelled.map((result) => result.label!);
+  // One score an answer is an anomaly score: there is no class to be right about.
+  const anomaly = scores.every((row) => row.length === 1);
   return {
-    top1_pct: top1_pct(
-      labelled.map((result) => result.scores),
-      labelled.map((result) => result.label!),
-    ),
-    auc: null,
+    top1_pct: anomaly ? null : top1_pct(scores, labels),
+    auc: anomaly
+      ? rankAuc(
+          scores.map((row) => row[0]),
+          labels.map((label) => label === 1),
+        )
+      : null,
     n: labelled.length,
   };
 }

@@ -11,6 +11,10 @@ export interface Bin {
   max: number;
 }
 
+/** Inside a leaf the running sum is kept every so many samples: a tail then goes on from there instead of from the leaf's start. */
+const stride = 128;
+const stops = leafSize / stride;
+
 /**
  * Sum, min and max of every leaf (1,024 samples) of an array. Sums over any interval are bit for bit those of
  * `orderedSum`, because the leaves are the same and are added in the same order; only the two ends are read.
@@ -18,6 +22,8 @@ export interface Bin {
 export class Pyramid {
   readonly #values: SampleArray;
   readonly #sums: Float64Array;
+  /** Running sum of a leaf before its samples 0, 128, 256... */
+  readonly #running: Float64Array;
   readonly #mins: Float64Array;
   readonly #maxs: Float64Array;
 
@@ -26,6 +32,7 @@ export class Pyramid {
     const leaves = Math.ceil(values.length / leafSize);
     this.#values = values;
     this.#sums = new Float64Array(leaves);
+    this.#running = new Float64Array(leaves * stops);
     this.#mins = new Float64Array(leaves);
     this.#maxs = new Float64Array(leaves);
     for (let leaf = 0; leaf < leaves; leaf++) {
@@ -33,11 +40,15 @@ export class Pyramid {
       let sum = 0;
       let min = Infinity;
       let max = -Infinity;
-      for (let k = leaf * leafSize; k < end; k++) {
-        const value = values[k];
-        sum += value;
-        if (value < min) min = value;
-        if (value > max) max = value;
+      for (let from = leaf * leafSize, stop = leaf * stops; from < end; from += stride, stop++) {
+        this.#running[stop] = sum;
+        const to = Math.min(end, from + stride);
+        for (let k = from; k < to; k++) {
+          const value = values[k];
+          sum += value;
+          if (value < min) min = value;
+          if (value > max) max = value;
+        }
       }
       this.#sums[leaf] = sum;
       this.#mins[leaf] = min;
@@ -60,19 +71,15 @@ export class Pyramid {
       for (let k = a; k < b; k++) only += values[k];
       return sum + only;
     }
-    // Head and tail are independent chains of additions; side by side they take the time of one.
-    let head = 0;
-    let tail = 0;
-    let h = a;
-    let t = lastLeaf * leafSize;
     const headEnd = firstLeaf * leafSize;
-    const both = Math.min(headEnd - h, b - t);
-    for (let k = 0; k < both; k++) {
-      head += values[h++];
-      tail += values[t++];
+    let head = 0;
+    for (let k = a; k < headEnd; k++) head += values[k];
+    const whole = Math.floor((b - lastLeaf * leafSize) / stride);
+    let tail = 0;
+    if (lastLeaf * leafSize < b) {
+      tail = this.#running[lastLeaf * stops + whole];
+      for (let k = lastLeaf * leafSize + whole * stride; k < b; k++) tail += values[k];
     }
-    while (h < headEnd) head += values[h++];
-    while (t < b) tail += values[t++];
     if (a < headEnd) sum += head;
     for (let leaf = firstLeaf; leaf < lastLeaf; leaf++) sum += this.#sums[leaf];
     if (lastLeaf * leafSize < b) sum += tail;

@@ -107,7 +107,7 @@ function cautionList(groups: Group[]): Html {
   }
   if (new Set(groups.map((group) => group.simulated)).size > 1) {
     cautions.push(
-      'Some runs are simulated and some are not. They are shown apart, and no ratio is given between them.',
+      'Some runs are simulated, and others are not or do not say. They are shown apart, and no ratio is given between them.',
     );
   }
   for (const group of groups) {

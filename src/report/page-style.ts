@@ -61,6 +61,7 @@ figcaption { margin-top: .5rem; font-size: .9rem; max-width: 44rem; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; color: var(--soft); padding-bottom: .5rem; }
+caption span { position: sticky; left: 0; display: block; width: max-content; max-width: min(44rem, calc(100vw - 2.2rem)); }
 th, td { padding: .32rem 1.25rem .32rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--hair); }
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-weight: 400; vertical-align: bottom; border-bottom-color: var(--soft); }
@@ -99,6 +100,7 @@ footer p { max-width: none; border-top: 1px solid var(--hair); padding-top: 1rem
   .mark { position: static; background: none; color: var(--ink); border: 2px solid var(--ink); }
   .mark p { padding: .3rem .6rem; }
   .scroll { overflow: visible; }
+  details::details-content { content-visibility: visible; height: auto; }
   figure, tr, li { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
 }

@@ -117,7 +117,7 @@ export function dataTable(
       return k === 0 ? html`<th scope="row"${numeric}>${cell}</th>` : html`<td${numeric}>${cell}</td>`;
     })}</tr>`;
   const foot = footRows.length > 0 ? html`<tfoot>${footRows.map(body)}</tfoot>` : null;
-  return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table><caption>${caption}</caption><thead><tr>${heading}</tr></thead><tbody>${rows.map(body)}</tbody>${foot}</table></div>`;
+  return html`<div class="scroll" role="region" aria-label="${caption}" tabindex="0"><table><caption><span>${caption}</span></caption><thead><tr>${heading}</tr></thead><tbody>${rows.map(body)}</tbody>${foot}</table></div>`;
 }
 
 /** Names and what they stand for. */

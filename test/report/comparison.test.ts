@@ -41,7 +41,7 @@ describe('renderComparison', () => {
     const documents = [run('runs/a', 100), run('runs/b', 90, { simulated: true })];
     const text = visible(documents);
     expect(text).toContain('SIMULATED runs are among these (1 of 2)');
-    expect(text).toContain('Some runs are simulated and some are not.');
+    expect(text).toContain('Some runs are simulated, and others are not or do not say.');
     expect(text).not.toContain('reference');
     expect(chartsOf(documents)).toBe(2);
   });

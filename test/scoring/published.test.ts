@@ -98,6 +98,13 @@ describe('the edges of an EnergyRunner session', () => {
     expect(beyond.message).toContain('window 10');
   });
 
+  it('may coincide between two windows: an edge that was seen twice is warned of', async () => {
+    writeSession(folder, { timestamps: [0.01, 2, 14, 14, 28] });
+    const document = await score(folder);
+    expect(document.windows.map((window) => window.index)).toEqual([2, 4]);
+    expect(codes(document)).toContain('timestamps.unsorted');
+  });
+
   it('may lie in the very last sample of the trace, but not after it', async () => {
     const timestamps = [0.01, 1, 11.9995];
     writeSession(folder, { timestamps, inferences: [100], values: new Float32Array(12_000).fill(1) });

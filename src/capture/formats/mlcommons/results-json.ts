@@ -57,20 +57,21 @@ function wholeNumber(value: unknown): number | null {
 const power = z.object({
   samples: numbers,
   timestamps: events,
-  voltage: z.number().nullish(),
+  voltage: z.number().nullish().catch(null),
 });
 
+/** What stands beside the samples is shown, not computed with (but for the number of inferences): odd values there are unknown, not errors. */
 const trial = z.object({
   file: z.string().nullish(),
   class: z.union([z.string(), z.number()]).nullish(),
   infer: z
     .object({
-      results: numbers.optional(),
-      iterations: count.nullish(),
-      warmups: count.nullish(),
-      throughput: z.number().nullish(),
-      start_time: count.nullish(),
-      end_time: count.nullish(),
+      results: numbers.nullish().catch(null),
+      iterations: count.nullish().catch(null),
+      warmups: count.nullish().catch(null),
+      throughput: z.number().nullish().catch(null),
+      start_time: count.nullish().catch(null),
+      end_time: count.nullish().catch(null),
       detections: numbers.optional(),
       detection_windows: spans.optional(),
     })

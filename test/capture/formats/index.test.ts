@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findEnergyRunnerFiles } from '../../../src/capture/formats/energyrunner/files.ts';
@@ -44,11 +44,16 @@ describe('detectFormat', () => {
     await expect(detectFormat(folder)).rejects.toThrow('Found: energy/');
   });
 
-  it('is not held up by a pipe', async () => {
+  it('takes no socket or pipe for a file, because opening one can block', async () => {
     writeSession(folder, {}, ['log']);
-    execFileSync('mkfifo', [join(folder, 'log.txt')]);
-    expect((await findEnergyRunnerFiles(folder)).log).toBeNull();
-    await expect(detectFormat(join(folder, 'log.txt'))).rejects.toMatchObject({ code: 'file.unreadable' });
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(join(folder, 'log.txt'), resolve));
+    try {
+      expect((await findEnergyRunnerFiles(folder)).log).toBeNull();
+      await expect(detectFormat(join(folder, 'log.txt'))).rejects.toMatchObject({ code: 'file.unreadable' });
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
   });
 });
 

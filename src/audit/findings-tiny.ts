@@ -630,4 +630,26 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     shows: 'The counts by both readings, and with the clock scale that fits best.',
     reply: 'Nothing.',
   },
+  'trace.capture-differs': {
+    severity: 'warning',
+    decides: { answer: 'evidence', is: 'incomplete' },
+    title: 'Log and results.json hold different numbers of samples or events',
+    explanation:
+      'The log says how many samples and events the instrument delivered in each trial; the data file holds others, so the two may not belong together.',
+    rule: '`Captured samples:N timestamps:M` of the log are the lengths in results.json.',
+    source: 'MLCommons runner (benchmark/runner) of round v1.3.',
+    shows: 'Both numbers of each trial that differs.',
+    reply: 'Submit log and data of one session.',
+  },
+  'labels.own': {
+    severity: 'info',
+    decides: null,
+    title: 'Scored with the classes that the run names itself',
+    explanation:
+      'No folder of labels was given, so the true classes are those that the runner copied into results.json. A wrong copy would not be noticed.',
+    rule: 'Answers are scored against the list of labels of the benchmark.',
+    source: 'MLCommons runner (benchmark/runner) of round v1.3.',
+    shows: 'The data file.',
+    reply: 'Nothing: give the auditor the labels (--labels).',
+  },
 };

@@ -61,6 +61,8 @@ export class Case {
     }
     for (const c of printed) {
       const text = c.printed as string;
+      // A count is exact, however few digits it has.
+      if (!text.includes('.')) continue;
       const share = roundingOf(text) / Math.abs(Number(text));
       if (share > 0.001) {
         const message = `${c.field} is printed as ${text}; rounding alone can change it by ${(share * 100).toPrecision(2)} %`;

@@ -26,9 +26,9 @@ export function printError(text: string): void {
   process.stderr.write(`error: ${text}\n`);
 }
 
-/** Writes the windows of scores as CSV to a new file, or to stdout for `-`. */
-export function writeCsv(documents: ScoreDocument[], target: string): void {
-  const csv = documents.map(windowsCsv).join('');
+/** Writes the windows of a score as CSV to a new file, or to stdout for `-`. */
+export function writeCsv(document: ScoreDocument, target: string): void {
+  const csv = windowsCsv(document);
   if (target === '-') process.stdout.write(csv);
   else writeNew(target, csv);
 }

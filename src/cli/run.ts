@@ -65,7 +65,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   });
 
   const { document } = outcome;
-  if (options.csv !== undefined) writeCsv([document], options.csv);
+  if (options.csv !== undefined) writeCsv(document, options.csv);
   if (options.json) {
     printJson({
       ...document,

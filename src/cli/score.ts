@@ -2,7 +2,7 @@ import { openRecording } from '../capture/formats/index.ts';
 import { scoreRecording } from '../scoring/score.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoreRunOptions, slicingRules } from '../scoring/score-run.ts';
-import { ExitCode, JoulemarkError } from '../signal/errors.ts';
+import { ExitCode, JoulemarkError, UsageError } from '../signal/errors.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
 import { printError, printJson, printScore, writeCsv } from './output.ts';
 
@@ -15,6 +15,13 @@ interface ScoreCommandOptions extends CommonOptions {
 
 export async function score(paths: string[], options: ScoreCommandOptions): Promise<void> {
   const scoring = scoringOptions(options);
+  if (options.csv !== undefined && paths.length > 1) {
+    throw new UsageError('usage.csv', {
+      where: '--csv',
+      problem: `one table holds the windows of one recording, and ${paths.length} were given`,
+      remedy: 'score them one by one',
+    });
+  }
   const documents: ScoreDocument[] = [];
   const scoredPaths: string[] = [];
   let exitCode: number = ExitCode.ok;
@@ -39,7 +46,7 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       exitCode = ExitCode.cannot;
     }
   }
-  if (options.csv !== undefined) writeCsv(documents, options.csv);
+  if (options.csv !== undefined && documents.length > 0) writeCsv(documents[0], options.csv);
   if (options.json) {
     printJson(paths.length === 1 ? documents[0] : { schema: 'joulemark.score/1', recordings: documents });
   } else if (options.csv !== '-') {

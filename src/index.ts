@@ -1,0 +1,29 @@
+/**
+ * The public API: read or make a recording, score it, report it, verify it. The command line uses nothing else that a
+ * program could not use too.
+ */
+export { CaptureWriter } from './capture/capture-writer.ts';
+export { openRecording, recordingFormats } from './capture/formats/index.ts';
+export { recoverRunFolder } from './capture/recover.ts';
+export { openRunFolder } from './capture/run-folder.ts';
+export { type VerifyReport, verifyRunFolder } from './capture/verify.ts';
+export { renderComparison } from './report/comparison.ts';
+export { type ReportInput, renderReport } from './report/html.ts';
+export { windowsTable } from './report/windows-table.ts';
+export { parseRig, type Rig } from './rig/rig-file.ts';
+export { type RunOptions, type RunOutcome, runBenchmark } from './rig/run-benchmark.ts';
+export { type SimulatedRun, simulateRun } from './rig/virtual-rig.ts';
+export { scoreRecording } from './scoring/score.ts';
+export type { ScoreDocument, ScoredWindow } from './scoring/score-document.ts';
+export { ExitCode, JoulemarkError } from './signal/errors.ts';
+export { leafSize, orderedSum } from './signal/ordered-sum.ts';
+export { type Bin, Pyramid } from './signal/pyramid.ts';
+export type { Quantity } from './signal/quantity.ts';
+export type { InferenceResult, Recording, RunPlan, WindowTruth } from './signal/recording.ts';
+export { type Stage, stageOperator, stageOver } from './signal/reducer.ts';
+export type * from './signal/types.ts';
+export { type Warning, type WarningCode, warningCatalogue } from './signal/warnings.ts';
+export { holdOff, minWidth } from './sync/edge-filters.ts';
+export { pairEdges } from './sync/pairing.ts';
+export type { SlicingRule } from './sync/slicing.ts';
+export { auto, guardBand, proportional } from './sync/slicing/stream-slicer.ts';

@@ -25,5 +25,5 @@ export type * from './signal/types.ts';
 export { type Warning, type WarningCode, warningCatalogue } from './signal/warnings.ts';
 export { holdOff, minWidth } from './sync/edge-filters.ts';
 export { pairEdges } from './sync/pairing.ts';
-export type { SlicingRule } from './sync/slicing.ts';
 export { auto, guardBand, proportional } from './sync/slicing/stream-slicer.ts';
+export type { SlicingRule } from './sync/slicing.ts';

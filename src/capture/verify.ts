@@ -15,7 +15,7 @@ import {
   type Manifest,
   type PlainFileEntry,
 } from './manifest.ts';
-import { wholeLines } from './replay.ts';
+import { replayEdges, replaySegments, wholeLines } from './replay.ts';
 import {
   assertRunFolder,
   logSnapshot,
@@ -215,16 +215,26 @@ function measure(
   problems: ProblemList,
 ): { streams: StreamExtent[]; cutOff: boolean } {
   const { segments: segmentsName, edges, log } = captureFiles;
-  const segments = attempt(problems, segmentsName, () => tableSnapshot(path, segmentsName, segmentColumns, false));
+  const segments = attempt(problems, segmentsName, () => {
+    const snapshot = tableSnapshot(path, segmentsName, segmentColumns, false);
+    for (const _ of replaySegments(snapshot));
+    return snapshot;
+  });
   const snapshots = [
     segments,
-    attempt(problems, edges, () => tableSnapshot(path, edges, edgeColumns, false)),
+    attempt(problems, edges, () => {
+      const snapshot = tableSnapshot(path, edges, edgeColumns, false);
+      for (const _ of replayEdges(snapshot));
+      return snapshot;
+    }),
     attempt(problems, log, () => logSnapshot(path, false)),
   ];
+  // Samples that contradict a changed segments table are not at fault.
+  const streamProblems = problems.concern(segmentsName) ? new ProblemList() : problems;
   const streams: StreamExtent[] = [];
   for (const stream of segments === null ? [] : header.streams) {
     const name = samplesFile(stream.id);
-    const measured = attempt(problems, name, () => measureStream(stream, join(path, name), segments!, false));
+    const measured = attempt(streamProblems, name, () => measureStream(stream, join(path, name), segments!, false));
     if (measured === null) continue;
     snapshots.push(measured.snapshot);
     streams.push(measured.extent);

@@ -21,7 +21,7 @@ export interface Chart {
   caption: string;
 }
 
-const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
+export const SCHEMA = 'https://vega.github.io/schema/vega-lite/v6.json';
 const FONT = '"Helvetica Neue", "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif';
 /** More bins than a screen has columns show nothing more. */
 const MAX_BINS = 2000;
@@ -32,7 +32,7 @@ const MAX_GROUPS = 400;
 const MICRO = { micro: 'µ' } as const;
 
 /** Colours are CSS variables of the page, so that charts follow its theme, on screen and on paper. */
-const colour = {
+export const colour = {
   ink: 'var(--ink)',
   soft: 'var(--soft)',
   hair: 'var(--hair)',
@@ -41,7 +41,7 @@ const colour = {
   shade: 'var(--shade)',
 };
 
-const config: TopLevelSpec['config'] = {
+export const config: TopLevelSpec['config'] = {
   background: 'transparent',
   font: FONT,
   view: { stroke: null },

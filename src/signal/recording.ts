@@ -66,6 +66,8 @@ export interface Recording {
   plan: RunPlan | null;
   /** Facts about the run, shown and passed on but not computed with: instrument, dut, supply... */
   provenance: Record<string, unknown>;
+  /** True where the recording stops before its run did (cut off, unplugged): what the plan promised for the rest does not hold. */
+  endedEarly: boolean;
   /** Findings of the reader (cut off, recovered, odd names...). */
   warnings: Warning[];
   /** All edges in time order, a clock at a time. */

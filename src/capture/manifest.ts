@@ -73,10 +73,11 @@ export function sealRunFolder(
   info: Record<string, unknown>,
   options: SealOptions = {},
 ): void {
-  const files: Manifest['files'] = {};
-  for (const { name, kind } of listFiles(folder)) {
-    if (kind === 'file') files[name] = chained[name] ?? hashFile(join(folder, name));
-  }
+  const files: Manifest['files'] = Object.fromEntries(
+    listFiles(folder)
+      .filter(({ kind }) => kind === 'file')
+      .map(({ name }) => [name, Object.hasOwn(chained, name) ? chained[name]! : hashFile(join(folder, name))]),
+  );
   const content = {
     schema: manifestSchema,
     status: options.status ?? 'closed',

@@ -163,7 +163,8 @@ function checkEntries(entries: FolderEntry[], manifest: Manifest, problems: Prob
   const sealed = Object.keys(manifest.files);
   for (const name of sealed) if (!found.has(name)) problems.add(name, null, null, 'is missing');
   for (const { name, kind } of entries) {
-    const known = kind === 'file' ? name in manifest.files : sealed.some((file) => file.startsWith(`${name}/`));
+    const known =
+      kind === 'file' ? Object.hasOwn(manifest.files, name) : sealed.some((file) => file.startsWith(`${name}/`));
     if (kind === 'unreadable folder') problems.add(name, null, null, 'is a folder that cannot be read');
     else if (kind === 'no file') problems.add(name, null, null, 'is neither a file nor a folder');
     else if (!known) problems.add(name, null, null, `is extra: no such ${kind} was sealed`);

@@ -180,6 +180,12 @@ describe('verify', () => {
     file: 'extra.txt',
     problem: /is extra/,
   });
+  for (const name of ['constructor', '__proto__']) {
+    damaged(`an extra file called ${name}`, (folder) => writeFileSync(join(folder, name), ''), {
+      file: name,
+      problem: /is extra/,
+    });
+  }
   damaged('an extra folder', (folder) => mkdirSync(join(folder, 'extra')), {
     file: 'extra',
     problem: /no such folder was sealed/,

@@ -64,8 +64,8 @@ async function loneLog(folder: Folder, place: Place): Promise<Omit<ClaimSite, 'i
 }
 
 async function partsOf(folder: Folder): Promise<Part[]> {
-  const usual = folder.folders.filter((name) => usualName.test(name));
-  const names = usual.length > 0 || folder.folders.length > MAX_UNUSUAL_FOLDERS ? usual : folder.folders;
+  const all = folder.folders;
+  const names = all.length > MAX_UNUSUAL_FOLDERS ? all.filter((name) => usualName.test(name)) : all;
   const parts: Part[] = [];
   for (const name of names.slice(0, MAX_RUNS)) {
     const sub = await folder.sub(name);

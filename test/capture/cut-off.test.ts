@@ -121,7 +121,7 @@ describe('a capture that was cut off', () => {
           for (const items of found.samples)
             expect(items.at(-1)).toMatchObject({ kind: 'gap', count: null, cause: 'cut-off' });
           recording.extents.forEach(({ samples }, i) => {
-            expect(samples).toBe(found.samples[i]!.filter(Array.isArray).length);
+            expect(samples).toBe(found.samples[i]!.filter((item) => typeof item === 'string').length);
           });
           if (name !== 'log.txt') {
             expect(recording.snapshots[name]!.end).toBe(
@@ -306,7 +306,7 @@ describe('a run folder full of rubbish', () => {
           if (originals.has(name)) writeFileSync(join(folder, name), original);
           else rmSync(join(folder, name));
         }),
-        { numRuns: 400 },
+        { numRuns: 250 },
       );
     }));
 

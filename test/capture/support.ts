@@ -159,7 +159,7 @@ export async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   return items;
 }
 
-/** A stream as one list: each gap, and each sample as [tick, values...], whatever the blocks were. */
+/** A stream as one list: each gap, and each sample as the text of its tick and values, whatever the blocks were. */
 export function flatten(items: (SampleBlock | Gap)[], stream: StreamInfo): unknown[] {
   const flat: unknown[] = [];
   for (const item of items) {
@@ -169,15 +169,17 @@ export function flatten(items: (SampleBlock | Gap)[], stream: StreamInfo): unkno
       continue;
     }
     for (let i = 0; i < item.length; i++) {
-      flat.push([
-        stream.ticksPerSample === null ? null : item.firstTick + i * item.ticksPerSample,
-        ...stream.quantities.map((quantity) => item[quantity]![i]),
-        stream.ranges.length > 1 ? (item.range?.[i] ?? 0) : null,
-        item.flags?.[i] ?? 0,
-        stream.logicInputs.length > 0 ? (item.logic?.[i] ?? 0) : null,
-        item.startTicks?.[i],
-        item.endTicks?.[i],
-      ]);
+      flat.push(
+        [
+          stream.ticksPerSample === null ? null : item.firstTick + i * item.ticksPerSample,
+          ...stream.quantities.map((quantity) => item[quantity]![i]),
+          stream.ranges.length > 1 ? (item.range?.[i] ?? 0) : null,
+          item.flags?.[i] ?? 0,
+          stream.logicInputs.length > 0 ? (item.logic?.[i] ?? 0) : null,
+          item.startTicks?.[i],
+          item.endTicks?.[i],
+        ].join(' '),
+      );
     }
   }
   return flat;

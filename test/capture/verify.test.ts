@@ -108,7 +108,7 @@ describe('verify', () => {
           expect(at).toBeGreaterThanOrEqual(from);
           expect(at).toBeLessThan(to);
         }),
-        { numRuns: 500 },
+        { numRuns: 250 },
       );
       expect((await verifyRunFolder(folder)).ok).toBe(true);
     }));
@@ -145,7 +145,7 @@ describe('verify', () => {
             }
           },
         ),
-        { numRuns: 500 },
+        { numRuns: 250 },
       );
     }));
 

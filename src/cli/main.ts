@@ -61,6 +61,10 @@ function program(): Command {
     (await import('./recover.ts')).recover(input, output, options),
   );
 
+  add('keygen <name>', 'make a signing key: <name>.key.pem and <name>.pub.pem').action(async (name, options) =>
+    (await import('./keygen.ts')).keygen(name, options),
+  );
+
   add('report <run...>', 'write the HTML report of one run, or a comparison of several')
     .option('-o, --out <file>', 'the HTML file to write; it must not exist')
     .action(async (runs, options) => (await import('./report.ts')).report(runs, options));

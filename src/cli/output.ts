@@ -34,9 +34,9 @@ export function writeCsv(document: ScoreDocument, target: string): void {
 }
 
 /** Writes a file that must not exist yet. @throws JoulemarkError where it exists or cannot be written */
-export function writeNew(path: string, content: string): void {
+export function writeNew(path: string, content: string, mode = 0o644): void {
   try {
-    writeFileSync(path, content, { flag: 'wx' });
+    writeFileSync(path, content, { flag: 'wx', mode });
   } catch (cause) {
     const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw new JoulemarkError('output.unwritable', {

@@ -5,7 +5,7 @@ import { defaultRigText, parseRig, readRigFile } from '../rig/rig-file.ts';
 import { runBenchmark } from '../rig/run-benchmark.ts';
 import { slicingRules } from '../scoring/score-run.ts';
 import { ExitCode } from '../signal/errors.ts';
-import { readKey } from './keys.ts';
+import { readPrivateKey } from './keys.ts';
 import { type CommonOptions, choiceOption, numberOption } from './options.ts';
 import { note, printError, printJson, printScore, writeCsv } from './output.ts';
 import { Progress } from './progress.ts';
@@ -52,7 +52,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
     pace,
     net: choiceOption(options.net, 'net', ['low-quantile', 'two-cluster']),
     interrupt: interrupt.signal,
-    privateKey: keyPath === undefined ? undefined : readKey(keyPath),
+    privateKey: keyPath === undefined ? undefined : readPrivateKey(keyPath),
     onProgress: (share) => share !== null && progress.update(share),
     onProduced: (index) => {
       produced = index;

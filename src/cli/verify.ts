@@ -1,7 +1,7 @@
 import { verifyRunFolder } from '../capture/verify.ts';
 import { printable } from '../report/text.ts';
 import { ExitCode } from '../signal/errors.ts';
-import { readKey } from './keys.ts';
+import { readPublicKey } from './keys.ts';
 import type { CommonOptions } from './options.ts';
 import { printJson } from './output.ts';
 
@@ -10,7 +10,7 @@ interface VerifyCommandOptions extends CommonOptions {
 }
 
 export async function verify(folder: string, options: VerifyCommandOptions): Promise<void> {
-  const report = await verifyRunFolder(folder, { trustedKeys: options.trust?.map(readKey) });
+  const report = await verifyRunFolder(folder, { trustedKeys: options.trust?.map(readPublicKey) });
   if (options.json) {
     printJson({ schema: 'joulemark.verify/1', path: folder, ...report });
   } else {

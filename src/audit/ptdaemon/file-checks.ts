@@ -1,4 +1,4 @@
-import { matchHashLineEnds } from '../../capture/formats/ptdaemon/scan.ts';
+import { type LineEndMatch, matchHashLineEnds } from '../../capture/formats/ptdaemon/scan.ts';
 import type { Observation } from '../types.ts';
 import type { PowerAnalysis } from './analysis.ts';
 import { type PartName, requiredFiles } from './find-runs.ts';
@@ -45,7 +45,7 @@ function submitted(part: string): string {
 interface HashOutcome {
   file: string;
   path: string;
-  match: 'crlf-to-lf' | 'lf-to-crlf' | 'differs';
+  match: LineEndMatch;
 }
 
 async function hashes(a: PowerAnalysis): Promise<Observation[]> {
@@ -63,7 +63,7 @@ async function hashes(a: PowerAnalysis): Promise<Observation[]> {
     if (wrong.length === 0) continue;
     const path = partPath(run.site, part);
     const matches = await Promise.all(wrong.map((sha1) => matchHashLineEnds(path, sha1.toLowerCase())));
-    const match = matches.find((m) => m === 'differs') ?? (matches[0] as HashOutcome['match']);
+    const match = matches.find((m) => m === 'differs') ?? (matches[0] as LineEndMatch);
     outcomes.push({ file: submitted(part), path, match });
   }
   return [...hashObservations(a, outcomes), ...unlistedObservation(a, unlisted)];
@@ -102,9 +102,15 @@ function hashObservations(a: PowerAnalysis, outcomes: HashOutcome[]): Observatio
   return found;
 }
 
+const endName: Readonly<Record<LineEndMatch, string>> = {
+  'crlf-to-lf': 'LF',
+  'lf-to-crlf': 'CR LF',
+  mixed: 'LF and CR LF',
+  differs: 'other',
+};
+
 function endsOf(outcomes: HashOutcome[]): string {
-  const kinds = new Set(outcomes.map((o) => (o.match === 'lf-to-crlf' ? 'CR LF' : 'LF')));
-  return [...kinds].join(' or ');
+  return [...new Set(outcomes.map((o) => endName[o.match]))].join(' or ');
 }
 
 function unlistedObservation(a: PowerAnalysis, files: string[]): Observation[] {

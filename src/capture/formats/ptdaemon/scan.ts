@@ -97,35 +97,83 @@ class LineSplitter {
   }
 }
 
-/** How a file's bytes give an expected SHA-1: as they are, after a change of line ends, or not at all. */
-export type HashMatch = 'equal' | 'crlf-to-lf' | 'lf-to-crlf' | 'differs';
+/**
+ * How the text of a file gives an expected SHA-1 after a change of line ends: all CR LF changed to LF, all LF to CR LF,
+ * `mixed` as PTDaemon on Linux writes its log (CR LF only behind what came over a wire), or not at all.
+ */
+export type LineEndMatch = 'crlf-to-lf' | 'lf-to-crlf' | 'mixed' | 'differs';
 
 /**
- * Tells whether a file that does not have the expected SHA-1 has it after a change of line ends (version control
- * systems change them). Never answers `equal`: that is told by `scanLines`.
+ * Tells whether a file that does not have the expected SHA-1 has it after a change of line ends: version control
+ * systems change them.
  */
-export async function matchHashLineEnds(path: string, expectedSha1: string): Promise<Exclude<HashMatch, 'equal'>> {
-  const toLf = createHash('sha1');
-  const toCrLf = createHash('sha1');
-  const state = { pendingCr: false };
-  await eachChunk(path, (chunk) => convertLineEnds(chunk, toLf, toCrLf, state));
-  if (state.pendingCr) {
-    toLf.update('\r');
-    toCrLf.update('\r');
-  }
-  if (toLf.digest('hex') === expectedSha1) return 'crlf-to-lf';
-  if (toCrLf.digest('hex') === expectedSha1) return 'lf-to-crlf';
-  return 'differs';
+export async function matchHashLineEnds(path: string, expectedSha1: string): Promise<LineEndMatch> {
+  const changer = new LineEndChanger();
+  await eachChunk(path, (chunk) => changer.push(chunk.toString('latin1')));
+  return changer.match(expectedSha1);
 }
 
-/** Feeds a chunk with its line ends changed; a CR at its end is held back until the next byte is known. */
-function convertLineEnds(chunk: Buffer, toLf: Hash, toCrLf: Hash, state: { pendingCr: boolean }): void {
-  let text = state.pendingCr ? `\r${chunk.toString('latin1')}` : chunk.toString('latin1');
-  state.pendingCr = text.endsWith('\r');
-  if (state.pendingCr) text = text.slice(0, -1);
-  const lf = text.replaceAll('\r\n', '\n');
-  toLf.update(lf, 'latin1');
-  toCrLf.update(lf.replaceAll('\n', '\r\n'), 'latin1');
+/** Lines of ptd_logs.txt that end in CR LF on Linux: replies to the client, and those of some analyzers. */
+const FROM_DAEMON = /^(\d\d-\d\d-\d{4} [\d:.]{12}: (Response to client sent: |Avg watts )|Time,)/;
+const FROM_ANALYZER = /^(\d\d-\d\d-\d{4} [\d:.]{12}: )?(Analyzer identity response of |\.\.\.response of )/;
+const PREFIX_CHARS = 100;
+const FLUSH_CHARS = 1 << 20;
+
+class LineEndChanger {
+  private readonly hashes: { match: LineEndMatch; hash: Hash; end: (prefix: string, hadCr: boolean) => string }[] = [
+    { match: 'crlf-to-lf', hash: createHash('sha1'), end: () => '\n' },
+    { match: 'lf-to-crlf', hash: createHash('sha1'), end: () => '\r\n' },
+    // Windows writes every LF as CR LF, also the LF of a CR LF.
+    { match: 'lf-to-crlf', hash: createHash('sha1'), end: (_, hadCr) => (hadCr ? '\r\r\n' : '\r\n') },
+    { match: 'mixed', hash: createHash('sha1'), end: (prefix) => (FROM_DAEMON.test(prefix) ? '\r\n' : '\n') },
+    {
+      match: 'mixed',
+      hash: createHash('sha1'),
+      end: (prefix) => (FROM_DAEMON.test(prefix) || FROM_ANALYZER.test(prefix) ? '\r\n' : '\n'),
+    },
+    // The same log from Windows, after a tool that took away every CR.
+    { match: 'lf-to-crlf', hash: createHash('sha1'), end: (prefix) => (FROM_DAEMON.test(prefix) ? '\r\r\n' : '\r\n') },
+    {
+      match: 'lf-to-crlf',
+      hash: createHash('sha1'),
+      end: (prefix) => (FROM_DAEMON.test(prefix) || FROM_ANALYZER.test(prefix) ? '\r\r\n' : '\r\n'),
+    },
+  ];
+  private carry = '';
+  /** Beginning of the current line. */
+  private prefix = '';
+
+  push(text: string): void {
+    let from = 0;
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
+      this.line(this.carry + text.slice(from, end));
+      this.carry = '';
+      this.prefix = '';
+      from = end + 1;
+    }
+    this.carry += text.slice(from);
+    if (this.carry.length > FLUSH_CHARS) this.flush();
+  }
+
+  /** A line of any length costs no memory: all but its last character (perhaps the CR of its end) is hashed early. */
+  private flush(): void {
+    if (this.prefix === '') this.prefix = this.carry.slice(0, PREFIX_CHARS);
+    const text = this.carry.slice(0, -1);
+    for (const { hash } of this.hashes) hash.update(text, 'latin1');
+    this.carry = this.carry.slice(-1);
+  }
+
+  private line(line: string): void {
+    const hadCr = line.endsWith('\r');
+    const text = hadCr ? line.slice(0, -1) : line;
+    const prefix = this.prefix === '' ? text.slice(0, PREFIX_CHARS) : this.prefix;
+    for (const { hash, end } of this.hashes) hash.update(text + end(prefix, hadCr), 'latin1');
+  }
+
+  match(expectedSha1: string): LineEndMatch {
+    for (const { hash } of this.hashes) hash.update(this.carry, 'latin1');
+    return this.hashes.find(({ hash }) => hash.digest('hex') === expectedSha1)?.match ?? 'differs';
+  }
 }
 
 /** SHA-1 of a file as lower-case hex. */

@@ -81,6 +81,23 @@ describe('SHA-1 over line ends', () => {
     expect(await sha1OfFile(path)).toBe(sha1(text.replaceAll('\r\n', '\n')));
   });
 
+  it('is recognised in the log that PTDaemon writes on Linux, with CR LF behind replies only', async () => {
+    const at = (text: string) => `08-12-2021 16:25:01.000: ${text}\n`;
+    const log = (reply: string, analyzer: string) =>
+      `${at('Go with mark x')}${at(`Response to client sent: OK${reply}`)}${at(`Analyzer identity response of 3 bytes: A${analyzer}`)}`;
+    file(log('', ''));
+    expect(await matchHashLineEnds(path, sha1(log('\r', '')))).toBe('mixed');
+    expect(await matchHashLineEnds(path, sha1(log('\r', '\r')))).toBe('mixed');
+    file(log('\r', ''));
+    expect(await matchHashLineEnds(path, sha1(log('\r', '').replaceAll('\n', '\r\n')))).toBe('lf-to-crlf');
+  });
+
+  it('is recognised over lines of any length', async () => {
+    const text = `${'w'.repeat(3_000_000)}\nend\n`;
+    file(text);
+    expect(await matchHashLineEnds(path, sha1(text.replaceAll('\n', '\r\n')))).toBe('lf-to-crlf');
+  });
+
   it('keeps a lone CR at the end of the file', async () => {
     file('a\nb\r');
     expect(await matchHashLineEnds(path, sha1('a\r\nb\r'))).toBe('lf-to-crlf');

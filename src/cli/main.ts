@@ -53,6 +53,17 @@ function program(): Command {
     .option('--csv <file>', 'write the windows as CSV; - is stdout')
     .action(async (recordings, options) => (await import('./score.ts')).score(recordings, options));
 
+  add('audit [path...]', 'recompute every claim found below the paths; name each broken rule')
+    .option('--labels <folder>', 'label lists of the benchmarks (kws01.csv...), for accuracy')
+    .option('--index <file...>', 'JSON of earlier audits, to find traces that were submitted before')
+    .option('--fail-on <severity>', 'error, warning or info: from here on the exit code is 1 (default error)')
+    .option('--md <file>', 'write the audit as Markdown')
+    .option('--html <file>', 'write the audit as an HTML page')
+    .option('--sarif <file>', 'write the findings as SARIF')
+    .option('--explain <code>', 'say what a finding code means, and nothing else')
+    .option('-v, --verbose', 'show findings of severity info too')
+    .action(async (paths, options) => (await import('./audit.ts')).audit(paths, options));
+
   add('verify <folder>', 'check hashes, chain and signature of a run folder')
     .option('--trust <key.pem...>', 'public keys whose signatures are trusted')
     .action(async (folder, options) => (await import('./verify.ts')).verify(folder, options));

@@ -1,0 +1,84 @@
+import { auditPaths } from '../audit/audit.ts';
+import { isAtLeast } from '../audit/document.ts';
+import type { Severity } from '../audit/types.ts';
+import { explain } from '../report/audit/explain.ts';
+import { renderAuditHtml } from '../report/audit/html.ts';
+import { renderAuditMarkdown } from '../report/audit/markdown.ts';
+import { renderAuditSarif } from '../report/audit/sarif.ts';
+import { renderAuditTable } from '../report/audit/terminal.ts';
+import { terminalStyle } from '../report/terminal-table.ts';
+import { generatedBy } from '../rig/run-benchmark.ts';
+import { ExitCode, UsageError } from '../signal/errors.ts';
+import { type CommonOptions, choiceOption } from './options.ts';
+import { note, printError, printJson, writeNew } from './output.ts';
+import { Progress } from './progress.ts';
+import { version } from './version.ts';
+
+interface AuditCommandOptions extends CommonOptions {
+  labels?: string;
+  index?: string[];
+  failOn?: string;
+  md?: string;
+  html?: string;
+  sarif?: string;
+  explain?: string;
+  verbose?: boolean;
+}
+
+const severities: readonly Severity[] = ['error', 'warning', 'info'];
+
+export async function audit(paths: string[], options: AuditCommandOptions): Promise<void> {
+  if (options.explain !== undefined) {
+    process.stdout.write(`${explanationOf(options.explain)}\n`);
+    return;
+  }
+  if (paths.length === 0) {
+    throw new UsageError('usage.path', {
+      where: 'audit',
+      problem: 'no path was given',
+      remedy: 'name the files or folders to audit',
+    });
+  }
+  const failOn = choiceOption(options.failOn, 'fail-on', severities) ?? 'error';
+  const progress = new Progress('auditing', options);
+  const document = await auditPaths(paths, {
+    labels: options.labels ?? null,
+    index: options.index,
+    onProgress: ({ done, total }) => total !== null && progress.update(done / total),
+  }).finally(() => progress.stop());
+
+  const reports: [string | undefined, () => string][] = [
+    [options.md, () => renderAuditMarkdown(document)],
+    [options.html, () => renderAuditHtml(document, generatedBy)],
+    [options.sarif, () => renderAuditSarif(document, version)],
+  ];
+  for (const [path, render] of reports) {
+    if (path === undefined) continue;
+    writeNew(path, render());
+    note(`Report: ${path}`, options);
+  }
+  if (options.json) printJson(document);
+  else
+    process.stdout.write(
+      `${renderAuditTable(document, terminalStyle(process.stdout, process.env), options.verbose)}\n`,
+    );
+
+  if (document.claims.length === 0) {
+    printError(
+      `${paths.join(', ')}: no claim was found\n  Name a folder that holds results: EnergyRunner or MLCommons sessions, MLPerf Power sessions, or run folders.`,
+    );
+    process.exitCode = ExitCode.cannot;
+  } else if (document.findings.some((finding) => isAtLeast(finding.severity, failOn))) {
+    process.exitCode = ExitCode.bad;
+  }
+}
+
+function explanationOf(code: string): string {
+  const text = explain(code, terminalStyle(process.stdout, process.env).columns);
+  if (text !== null) return text;
+  throw new UsageError('usage.code', {
+    where: `--explain ${code}`,
+    problem: 'there is no such finding',
+    remedy: 'docs/findings.md lists every code',
+  });
+}

@@ -114,11 +114,12 @@ export const powerFindings: Readonly<Record<string, FindingEntry>> = {
   'power.daemon-log-unusable': {
     severity: 'error',
     decides: { answer: 'evidence', is: 'incomplete' },
-    title: 'ptd_logs.txt holds nothing of PTDaemon',
-    explanation: 'The file is there, but it cannot be read or no line of it begins with a time as PTDaemon writes it.',
+    title: 'ptd_logs.txt does not hold the tested measurement',
+    explanation:
+      'The file is there, but it cannot be read, no line of it begins with a time as PTDaemon writes it, or no measurement in it is the tested one.',
     rule: 'power/ptd_logs.txt is the log of PTDaemon.',
     source: 'compliance/check.py of mlcommons/power-dev',
-    shows: 'How many lines the file has, or why it cannot be read.',
+    shows: 'How many lines the file has and which measurements, or why it cannot be read.',
     reply: 'Submit the log of PTDaemon.',
   },
   'power.uncertainty-unverified': {

@@ -79,7 +79,7 @@ function averageFindings(a: PowerAnalysis, mode: 'ranging' | 'testing', average:
     const message = `the samples of ${mode} average ${comparison.recomputed} W; PTDaemon averaged the same ${samples} samples to ${comparison.printed} W (line ${line})`;
     return [{ code, path, message, evidence }];
   }
-  if (verdict !== 'other-count') return [];
+  if (verdict !== 'other-count' || mode === 'ranging') return [];
   const message = `${samplesInLog} usable samples in spl.txt of ${mode}; PTDaemon counted ${samples} (line ${line}) and its average cannot come from these`;
   return [{ code: 'power.sample-count', path, message, evidence }];
 }

@@ -6,8 +6,8 @@ const HOUR_S = 3600;
 const QUARTER_S = 900;
 /** Zones lie between UTC-12 and UTC+14; one hour more for daylight saving. */
 const FARTHEST_S = 15 * HOUR_S;
-/** Client and loadgen run on one host. */
-const LOADGEN_SLACK_S = 0.5;
+/** Client and loadgen run on one host; where only the server's marks are left, its clock may differ this much. */
+const LOADGEN_SLACK_S = 1;
 /** The first reading comes up to one interval after `Go`, the last one up to one after `Stop`. */
 const SAMPLE_SLACK_S = 3;
 
@@ -99,12 +99,12 @@ function fitOffset(
 
 /**
  * Shift in ms that brings the daemon's log onto the clock of the power samples that it wrote: 0 normally, whole
- * quarter hours where one of them was converted to UTC; null where the two have nothing to do with each other.
+ * quarter hours where one of them was converted to UTC.
  */
-export function daemonShift_ms(go_ms: number, log: PowerLog | null): number | null {
+export function daemonShift_ms(go_ms: number, log: PowerLog | null): number {
   if (log === null || log.length === 0) return 0;
   const difference = (log.time_ms[0] as number) - go_ms;
   const shift = Math.round(difference / (QUARTER_S * 1000)) * QUARTER_S * 1000;
-  if (Math.abs(difference - shift) > 60_000 || Math.abs(shift) > FARTHEST_S * 1000) return null;
+  if (Math.abs(difference - shift) > 60_000 || Math.abs(shift) > FARTHEST_S * 1000) return 0;
   return shift;
 }

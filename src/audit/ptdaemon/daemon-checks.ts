@@ -38,18 +38,17 @@ export function measurementOf(a: PowerAnalysis, log: DaemonLog, mode: 'ranging' 
 }
 
 /** Shift from the daemon's log to the clock of loadgen, by the start of testing. */
-function shiftToLoadgen_ms(a: PowerAnalysis, log: DaemonLog): number | null {
+function shiftToLoadgen_ms(a: PowerAnalysis, log: DaemonLog): number {
   const testing = measurementOf(a, log, 'testing');
-  if (testing === null) return a.shift_ms;
-  const toSamples = daemonShift_ms(testing.go_ms, a.run.testing.powerLog);
-  return toSamples === null ? null : toSamples + a.shift_ms;
+  return testing === null ? a.shift_ms : daemonShift_ms(testing.go_ms, a.run.testing.powerLog) + a.shift_ms;
 }
 
 function oneDaemon(a: PowerAnalysis, log: DaemonLog, part: string): Observation[] {
   const path = partPath(a.run.site, part);
-  if (log.timedLines === 0) {
-    const message = 'holds no line of PTDaemon';
-    return [{ code: 'power.daemon-log-unusable', path, message, evidence: { lines: log.file.lines } }];
+  if (log.timedLines === 0 || measurementOf(a, log, 'testing') === null) {
+    const message = log.timedLines === 0 ? 'holds no line of PTDaemon' : 'does not hold the tested measurement';
+    const marks = log.measurements.slice(0, LISTED).map((m) => m.mark);
+    return [{ code: 'power.daemon-log-unusable', path, message, evidence: { lines: log.file.lines, marks } }];
   }
   return [...activation(a, log, path), ...errors(a, log, path), ...warnings(a, log, path)];
 }
@@ -98,7 +97,7 @@ function errors(a: PowerAnalysis, log: DaemonLog, path: string): Observation[] {
 /** Other warnings inside the test window, such as missed samples. */
 function warnings(a: PowerAnalysis, log: DaemonLog, path: string): Observation[] {
   const shift = shiftToLoadgen_ms(a, log);
-  if (a.testing === null || shift === null) return [];
+  if (a.testing === null) return [];
   const inside = log.warnings.filter((w) => isInside(w.time_ms + shift, a.testing as WindowPower));
   if (inside.length === 0) return [];
   return [
@@ -129,7 +128,6 @@ function uncertainty(a: PowerAnalysis): Observation[] {
   const pct = { highest: 0, sum: 0, n: 0 };
   for (const log of a.run.daemons) {
     const shift = shiftToLoadgen_ms(a, log);
-    if (shift === null) continue;
     const { uncertain } = log;
     for (let i = 0; i < uncertain.length; i++) {
       const sample = sampleOf((uncertain.time_ms[i] as number) + shift);
@@ -246,7 +244,12 @@ export function sessionAverage(a: PowerAnalysis, mode: 'ranging' | 'testing'): S
   if (printed === undefined) return null;
   const field = `${mode}: PTDaemon's average over the whole measurement, in W`;
   const several = statistics.length > 1 || a.run.daemons.length > 1 || log.channels.length + log.analyzers.length > 0;
-  const candidates = [meanOf(log, (w) => w > 0), meanOf(log, (w) => w !== -1), meanOf(log, () => true)];
+  const candidates = [
+    meanOf(log, (w) => w > 0),
+    meanOf(log, (w) => w >= 0),
+    meanOf(log, (w) => w !== -1 && w !== -2),
+    meanOf(log, () => true),
+  ];
   const match = candidates.find((c) => isPrinted(c, statistics));
   const best = match ?? (candidates[0] as Mean);
   const base = { line: printed.line, samples: printed.valid, samplesInLog: best.n };
@@ -258,7 +261,11 @@ export function sessionAverage(a: PowerAnalysis, mode: 'ranging' | 'testing'): S
   const open = { field, printed: printed.average, recomputed: null, exact: null };
   if (candidates.some((c) => isLastMissing(c, printed))) return { ...base, comparison: open, verdict: 'last-missing' };
   if (several) return { ...base, comparison: open, verdict: 'not-compared' };
-  if (candidates.every((c) => c.n !== printed.valid)) return { ...base, comparison: open, verdict: 'other-count' };
+  if (candidates.every((c) => c.n !== printed.valid)) {
+    // An error of one quantity can leave a usable power, so more samples than valid ones say nothing.
+    const isOdd = best.n < printed.valid || best.n > printed.samples;
+    return { ...base, comparison: open, verdict: isOdd ? 'other-count' : 'not-compared' };
+  }
   const sameCount = candidates.find((c) => c.n === printed.valid) as Mean;
   return { ...base, samplesInLog: sameCount.n, comparison: compare(field, print, sameCount.mean), verdict: 'differs' };
 }

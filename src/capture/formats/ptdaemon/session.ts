@@ -42,7 +42,12 @@ export interface SessionRecord {
 }
 
 const hashes = z.record(z.string(), z.string());
-const message = z.object({ cmd: z.string(), reply: z.string() });
+/** A command that got no answer has null. */
+const reply = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? '');
+const message = z.object({ cmd: z.string(), reply });
 const marks = z.array(z.tuple([z.number()], z.unknown())).max(1000);
 const analyzer = z.object({
   device_type: z.number().nullish(),
@@ -71,7 +76,7 @@ export async function readSession(path: string): Promise<SessionRecord> {
 export function parseSession(text: string, where: string): SessionRecord {
   const root = parseJson(text, where);
   const problems: string[] = [];
-  const field = <T>(name: string, schema: z.ZodType<T>, required = true): T | null => {
+  const field = <T>(name: string, schema: z.ZodType<T, unknown>, required = true): T | null => {
     if (!Object.hasOwn(root, name) || root[name] === null) {
       if (required) problems.push(`${name} is missing`);
       return null;

@@ -44,6 +44,8 @@ export interface MadeRun {
 /** Seconds of idle before and after the load, as in real sessions. */
 const LEAD_S = 12;
 const SESSION = '2022-07-27_02-31-09';
+const CLIENT = '6fa4a723-a120-4338-b7d4-41fb09887474';
+const SERVER = '7e803e9b-4abb-4c88-8d5f-0a2b66d24f5a';
 
 export function madeRun(change: Partial<MadeRun> = {}): MadeRun {
   const duration_s = change.duration_s ?? 610.5;
@@ -206,6 +208,7 @@ function records(run: MadeRun): [Record<string, unknown>, Record<string, unknown
   const messages = [
     { cmd: 'mlcommons/power client v3', reply: 'mlcommons/power server v3' },
     { cmd: 'time', reply: '1' },
+    { cmd: `new,,${CLIENT}`, reply: `OK ${run.session},${SERVER}` },
     { cmd: `session,${run.session},start,ranging`, reply: 'OK' },
     { cmd: `session,${run.session},stop,ranging`, reply: 'OK' },
     { cmd: `session,${run.session},start,testing`, reply: 'OK' },
@@ -217,7 +220,7 @@ function records(run: MadeRun): [Record<string, unknown>, Record<string, unknown
     modules: {},
     sources: { 'client.py': 'aa', 'lib/server.py': 'bb' } as Record<string, string>,
     messages: structuredClone(messages),
-    uuid: { client: '6fa4a723-a120-4338-b7d4-41fb09887474', server: '7e803e9b-4abb-4c88-8d5f-0a2b66d24f5a' },
+    uuid: { client: CLIENT, server: SERVER },
     session_name: run.session,
     phases: structuredClone(phases),
   });

@@ -57,7 +57,7 @@ export async function readRun(site: ClaimSite): Promise<PowerRun> {
   const client = await reader.session('power/client.json');
   const server = await reader.session('power/server.json');
   const daemons = await reader.daemons();
-  for (const part of ['power/client.log', 'power/server.log']) await reader.hashOnly(part);
+  for (const part of ['power/client.json', 'power/client.log', 'power/server.log']) await reader.hashOnly(part);
   const round = site.place.round ?? roundOfFolder(site.path) ?? roundOfLoadgen(testing.loadgen);
   return {
     site,

@@ -54,26 +54,44 @@ function identity(a: PowerAnalysis): Observation[] {
   if (client === null || server === null) return [];
   const differing: string[] = [];
   if (client.uuid !== null && server.uuid !== null) {
-    if (!sameUuid(client.uuid.client, server.uuid.client)) differing.push('uuid of the client');
-    if (!sameUuid(client.uuid.server, server.uuid.server)) differing.push('uuid of the server');
+    if (!sameUuid(client.uuid.client, server.uuid.client)) differing.push('the uuid of the client differs');
+    if (!sameUuid(client.uuid.server, server.uuid.server)) differing.push('the uuid of the server differs');
   }
   if (client.sessionName !== null && server.sessionName !== null && client.sessionName !== server.sessionName) {
-    differing.push('session name');
+    differing.push('the session name differs');
   }
+  for (const record of [client, server]) differing.push(...ownContradictions(record));
   if (differing.length === 0) return [];
   return [
     {
       code: 'power.session-differs',
       path: clientPath(a),
-      message: `client.json and server.json are not of one session: ${differing.join(', ')} differ`,
+      message: `client.json and server.json are not of one session: ${differing.join(', ')}`,
       evidence: {
         differing,
         client: { uuid: client.uuid, session: client.sessionName },
         server: { uuid: server.uuid, session: server.sessionName },
-        official: officialOn(a.official, differing[0] === 'session name' ? 'session-name' : 'uuid'),
+        official: officialOn(a.official, differing[0] === 'the session name differs' ? 'session-name' : 'uuid'),
       },
     },
   ];
+}
+
+/** What the messages of a record say about its session: `new,<label>,<uuid>` is answered `OK <session>,<uuid>`. */
+function ownContradictions({ messages, uuid, sessionName, daemonMessages }: SessionRecord): string[] {
+  const found: string[] = [];
+  const opened = messages?.find((m) => m.cmd.startsWith('new,'));
+  const asked = opened?.cmd.split(',').at(-1);
+  const [name, answered] = opened?.reply.replace(/^OK /, '').split(',') ?? [];
+  if (uuid !== null && asked !== undefined && !sameUuid(asked, uuid.client))
+    found.push('its messages name another client');
+  if (uuid !== null && answered !== undefined && !sameUuid(answered, uuid.server))
+    found.push('its messages name another server');
+  if (sessionName === null) return found;
+  if (answered !== undefined && name !== sessionName) found.push('its messages name another session');
+  const marks = daemonMessages.flat().flatMap((m) => /^Go,[^,]*,[^,]*,(.*)$/.exec(m.cmd)?.[1] ?? []);
+  if (marks.some((mark) => !mark.startsWith(sessionName))) found.push('PTDaemon was given the mark of another session');
+  return found;
 }
 
 function sameUuid(a: string, b: string): boolean {

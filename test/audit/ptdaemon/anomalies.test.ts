@@ -400,6 +400,7 @@ describe('files and records', () => {
   it.each<[string, Partial<MadeRun>, string]>([
     ['uuids', { client: (r) => set(r.uuid, 'client', 'f'.repeat(32)) }, 'power.session-differs'],
     ['sources', { server: (r) => set(r.sources, 'lib/server.py', 'cc') }, 'power.sources-differ'],
+    ['session names', { client: (r) => set(r, 'session_name', 'x') }, 'power.session-differs'],
     ['messages', { client: (r) => void (r.messages as unknown[]).pop() }, 'power.messages-differ'],
     ['debug mode', { server: (r) => set(r, 'debug', true) }, 'power.debug'],
     ['a device number', { server: (r) => set(r.ptd_config, 'device_type', 0) }, 'power.analyzer'],
@@ -423,6 +424,21 @@ describe('files and records', () => {
     ['the ranges', { server: (r) => void (r.ptd_messages as object[]).pop() }, 'power.ranges-not-restored'],
   ])('with other %s are named', async (_, change, code) => {
     expect((await audit(madeRun(change))).codes).toEqual([code]);
+  });
+
+  it('are held against the SHA-1 of client.json where the server recorded one', async () => {
+    const list = (record: Record<string, unknown>) => set(record.results, 'power/client.json', '0'.repeat(40));
+    const { codes, findings } = await audit(madeRun({ server: list }));
+    expect(codes).toEqual(['power.hash-differs']);
+    expect(findings[0]?.evidence.file).toBe('power/client.json');
+  });
+
+  it('whose own messages name another session are named', async () => {
+    const other = (record: Record<string, unknown>) => {
+      const messages = record.messages as { reply: string }[];
+      set(messages[2], 'reply', 'OK 2020-01-01_00-00-00,7e803e9b-4abb-4c88-8d5f-0a2b66d24f5a');
+    };
+    expect((await audit(madeRun({ client: other, server: other }))).codes).toEqual(['power.session-differs']);
   });
 
   it('of v1.0 may list an upload on one side only', async () => {

@@ -30,8 +30,12 @@ export function within<T>(time: TimeSource, limit_ms: number, work: Promise<T>, 
   });
 }
 
-/** A settled promise chain needs a few turns of the event loop before its consequences have set their timers. */
-const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** Transports in memory hand bytes over within a few turns of the event loop: time stands still meanwhile. */
+const SETTLE_TURNS = 4;
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < SETTLE_TURNS; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
 
 /** Time that passes only when told to: whole sessions run as fast as the machine can, and identically each time. */
 export class VirtualTime implements TimeSource {

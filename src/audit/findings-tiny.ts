@@ -652,4 +652,15 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     shows: 'The data file.',
     reply: 'Nothing: give the auditor the labels (--labels).',
   },
+  'results.incomplete': {
+    severity: 'info',
+    decides: null,
+    title: 'The results do not print everything that the evidence gives',
+    explanation:
+      'Fields or windows are missing in the results file, or stand there in a form that cannot be read. What is printed was checked.',
+    rule: 'The runner prints every field of every window.',
+    source: 'specs: the printed forms of both runners.',
+    shows: 'The fields.',
+    reply: 'Submit the results file as the runner wrote it.',
+  },
 };

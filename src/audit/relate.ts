@@ -10,6 +10,7 @@ export interface IndexedClaim {
   id: string;
   path: string;
   round: string | null;
+  submitter: string | null;
   system: string | null;
   benchmark: string | null;
 }
@@ -26,6 +27,7 @@ const indexDocument = z.object({
       id: z.string(),
       path: z.string(),
       round: place,
+      submitter: place,
       system: place,
       benchmark: place,
       measured: z.object({ evidenceSha: z.string().nullable().catch(null) }).catch({ evidenceSha: null }),
@@ -102,6 +104,7 @@ function relateTraces(audited: readonly AuditedClaim[], index: readonly IndexedC
       id: draft.id,
       path: draft.path,
       round: draft.round,
+      submitter: draft.submitter,
       system: draft.system,
       benchmark: draft.benchmark,
     });
@@ -114,7 +117,9 @@ function relateTraces(audited: readonly AuditedClaim[], index: readonly IndexedC
     const others = (bySha.get(sha256) ?? []).filter((o) => o.id !== draft.id || o.path !== draft.path);
     if (others.length === 0) continue;
     const foreign = others.filter(
-      (o) => o.round === draft.round && (o.system !== draft.system || !isSameModel(o.benchmark, draft.benchmark)),
+      (o) =>
+        o.round === draft.round &&
+        (o.submitter !== draft.submitter || o.system !== draft.system || !isSameModel(o.benchmark, draft.benchmark)),
     );
     const code = foreign.length > 0 ? 'trace.shared' : 'trace.resubmitted';
     const named = (foreign.length > 0 ? foreign : others).slice(0, 20);

@@ -53,6 +53,11 @@ export class Case {
       const message = `${worst.field} is printed as ${worst.printed}, the evidence gives ${worst.recomputed} (${differing.length} of ${all.length} printed fields differ)`;
       this.observe('arithmetic.differs', this.site.path, message, { differing: differing.slice(0, 50) });
     }
+    const unprinted = all.filter((c) => c.printed === null && c.recomputed !== null).map((c) => c.field);
+    if (unprinted.length > 0 && unprinted.length < all.length) {
+      const message = `the evidence gives ${unprinted.length} fields that the results do not print or that cannot be read there, the first: ${unprinted[0]}`;
+      this.observe('results.incomplete', this.site.path, message, { fields: unprinted.slice(0, 50) });
+    }
     const printed = this.headline.filter((c) => c.printed !== null);
     if (printed.length === 0) this.observe('arithmetic.none', this.site.path, 'no figure is claimed in the files');
     else if (printed.some((c) => c.recomputed === null)) {

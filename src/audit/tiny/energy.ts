@@ -4,7 +4,7 @@ import { readTimestamps, type Timestamps } from '../../capture/formats/energyrun
 import { openTrace, type TraceHeader } from '../../capture/formats/energyrunner/trace.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import { compare, countWindows } from '../compare.ts';
-import type { AuditedClaim, ClaimSite, Comparison } from '../types.ts';
+import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type Alignment, align, publishedPairs, tolerance_s } from './alignment.ts';
 import { Case, medianOrNull } from './case.ts';
 import {
@@ -150,6 +150,7 @@ function compareFields(
     byIndex.set(pair.index, { window, runtime_s: pair.to_s - pair.from_s, n: inferences[i] ?? null });
   });
   const indices = new Set([
+    ...(results === null ? [] : pairs.map((pair) => pair.index)),
     ...(results?.energyWindows.map((w) => w.index) ?? []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);
@@ -161,33 +162,26 @@ function compareFields(
     const perInference = w === null || n === null ? null : w.energy_uJ / n;
     const energy = results?.energyWindows.find((e) => e.index === index);
     const performance = results?.performanceWindows.find((p) => p.index === index);
-    const fields: Comparison[] = [];
-    if (energy) {
-      fields.push(
-        compare(`window ${index}: at time`, energy.start_s, w?.gridStart_s ?? null),
-        compare(`window ${index}: for`, energy.duration_s, duration_s),
-        compare(`window ${index}: energy`, energy.energy_uJ, w?.energy_uJ ?? null),
-        compare(
-          `window ${index}: power`,
-          energy.power_uW,
-          w === null || duration_s === null ? null : w.energy_uJ / duration_s,
-        ),
-        compare(`window ${index}: energy/inf.`, energy.energyPerInference_uJ, perInference),
-      );
-    }
-    if (performance) {
-      const runtime_s = found?.runtime_s ?? null;
-      fields.push(
-        compare(`window ${index}: # inferences`, performance.inferences, n),
-        compare(`window ${index}: runtime`, performance.runtime_s, runtime_s),
-        compare(
-          `window ${index}: throughput`,
-          performance.throughput_ips,
-          runtime_s === null || n === null ? null : n / runtime_s,
-        ),
-      );
-    }
-    audit.windows.push(fields);
+    const runtime_s = found?.runtime_s ?? null;
+    const name = `window ${index}`;
+    audit.windows.push([
+      compare(`${name}: at time`, energy?.start_s ?? null, w?.gridStart_s ?? null),
+      compare(`${name}: for`, energy?.duration_s ?? null, duration_s),
+      compare(`${name}: energy`, energy?.energy_uJ ?? null, w?.energy_uJ ?? null),
+      compare(
+        `${name}: power`,
+        energy?.power_uW ?? null,
+        w === null || duration_s === null ? null : w.energy_uJ / duration_s,
+      ),
+      compare(`${name}: energy/inf.`, energy?.energyPerInference_uJ ?? null, perInference),
+      compare(`${name}: # inferences`, performance?.inferences ?? null, n),
+      compare(`${name}: runtime`, performance?.runtime_s ?? null, runtime_s),
+      compare(
+        `${name}: throughput`,
+        performance?.throughput_ips ?? null,
+        runtime_s === null || n === null ? null : n / runtime_s,
+      ),
+    ]);
   }
   const all = [...byIndex.values()];
   const energies = all.map(({ window, n }) => (window === null || n === null ? null : window.energy_uJ / n));

@@ -96,18 +96,23 @@ function trialEnergy(audit: Case, trial: MlcTrial): TrialEnergy | null {
 }
 
 function compareTrials(audit: Case, { results, trials }: MlcRun, energies: (TrialEnergy | null)[]): void {
-  for (const print of results?.trials ?? []) {
-    const e = energies.find((each) => each?.index === print.index) ?? null;
+  const indices = new Set([
+    ...(results === null ? [] : energies.flatMap((e) => (e === null ? [] : [e.index]))),
+    ...(results?.trials.map((t) => t.index) ?? []),
+  ]);
+  for (const index of [...indices].sort((a, b) => a - b)) {
+    const print = results?.trials.find((t) => t.index === index);
+    const e = energies.find((each) => each?.index === index) ?? null;
     const perInference_J = e === null || e.inferences === null ? null : e.energy_J / e.inferences;
-    const name = `trial ${print.index}`;
+    const name = `trial ${index}`;
     audit.windows.push([
-      compare(`${name}: elapsed time`, print.elapsed_s, e?.elapsed_s ?? null),
-      compare(`${name}: inferences`, print.inferences, e?.inferences ?? null),
-      compare(`${name}: power`, print.power_mW, e === null ? null : (1e3 * e.energy_J) / e.elapsed_s),
-      compare(`${name}: total energy`, print.energy_uJ, e === null ? null : e.energy_J * 1e6),
+      compare(`${name}: elapsed time`, print?.elapsed_s ?? null, e?.elapsed_s ?? null),
+      compare(`${name}: inferences`, print?.inferences ?? null, e?.inferences ?? null),
+      compare(`${name}: power`, print?.power_mW ?? null, e === null ? null : (1e3 * e.energy_J) / e.elapsed_s),
+      compare(`${name}: total energy`, print?.energy_uJ ?? null, e === null ? null : e.energy_J * 1e6),
       compare(
         `${name}: energy/inf`,
-        print.energyPerInference_uJ,
+        print?.energyPerInference_uJ ?? null,
         perInference_J === null ? null : perInference_J * 1e6,
       ),
     ]);

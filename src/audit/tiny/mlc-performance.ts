@@ -25,15 +25,20 @@ export async function auditMlcPerformance(site: ClaimSite): Promise<AuditedClaim
     return audit.result(countWindows(audit.windows));
   }
   const windows = performanceWindows(run);
-  for (const print of results?.performanceWindows ?? []) {
-    const w = windows.find((each) => each.index === print.index);
+  const indices = new Set([
+    ...(results === null ? [] : windows.map((w) => w.index)),
+    ...(results?.performanceWindows.map((w) => w.index) ?? []),
+  ]);
+  for (const index of [...indices].sort((a, b) => a - b)) {
+    const print = results?.performanceWindows.find((w) => w.index === index);
+    const w = windows.find((each) => each.index === index);
     const known = w !== undefined && w.inferences !== null && w.runtime_s !== null && w.runtime_s > 0;
     audit.windows.push([
-      compare(`window ${print.index}: # inferences`, print.inferences, w?.inferences ?? null),
-      compare(`window ${print.index}: runtime`, print.runtime_s, w?.runtime_s ?? null),
+      compare(`window ${index}: # inferences`, print?.inferences ?? null, w?.inferences ?? null),
+      compare(`window ${index}: runtime`, print?.runtime_s ?? null, w?.runtime_s ?? null),
       compare(
-        `window ${print.index}: throughput`,
-        print.throughput_ips,
+        `window ${index}: throughput`,
+        print?.throughput_ips ?? null,
         known ? (w.inferences as number) / (w.runtime_s as number) : null,
       ),
     ]);

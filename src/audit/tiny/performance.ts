@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { type EnergyRunnerResults, readResults } from '../../capture/formats/energyrunner/results.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import { compare, countWindows } from '../compare.ts';
-import type { AuditedClaim, ClaimSite, Comparison } from '../types.ts';
+import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { Case, medianOrNull } from './case.ts';
 import { checkInputs, checkLayout, checkLog, checkModel, checkWindows, simulatedMark } from './rules.ts';
 import { type RunLog, readRunLog } from './run-log.ts';
@@ -87,20 +87,24 @@ function lapWindows(log: RunLog): LapWindow[] {
 }
 
 function comparePerformance(audit: Case, results: EnergyRunnerResults | null, windows: LapWindow[]): void {
-  for (const print of results?.performanceWindows ?? []) {
-    const found = windows.find((w) => w.index === print.index);
+  const indices = new Set([
+    ...(results === null ? [] : windows.map((w) => w.index)),
+    ...(results?.performanceWindows.map((w) => w.index) ?? []),
+  ]);
+  for (const index of [...indices].sort((a, b) => a - b)) {
+    const print = results?.performanceWindows.find((w) => w.index === index);
+    const found = windows.find((w) => w.index === index);
     const runtime_s = found?.runtime_s ?? null;
     const n = found?.inferences ?? null;
-    const fields: Comparison[] = [
-      compare(`window ${print.index}: # inferences`, print.inferences, n),
-      compare(`window ${print.index}: runtime`, print.runtime_s, runtime_s),
+    audit.windows.push([
+      compare(`window ${index}: # inferences`, print?.inferences ?? null, n),
+      compare(`window ${index}: runtime`, print?.runtime_s ?? null, runtime_s),
       compare(
-        `window ${print.index}: throughput`,
-        print.throughput_ips,
+        `window ${index}: throughput`,
+        print?.throughput_ips ?? null,
         runtime_s === null || n === null ? null : n / runtime_s,
       ),
-    ];
-    audit.windows.push(fields);
+    ]);
   }
   const throughput = medianOrNull(windows.map((w) => (w.inferences === null ? null : w.inferences / w.runtime_s)));
   audit.figure('throughput_ips', 'median throughput', results?.medianThroughput_ips ?? null, throughput);

@@ -14,7 +14,7 @@ export type Role =
 const candidate = /(?:\.(?:txt|log|json|bin|async|out)|^[^.]*)$/i;
 const erLine = /^\d{5,9}\.\d{3} (?:session|parser|sequencer|emon|io|dut): /m;
 const erResults =
-  /^(?:\d{4,9}\.\d{3,6} ulp-ml(?:perf)?: +)(?:Energy data for window \d|Performance results for window \d|Median (?:energy|throughput)|Top-1: |AUC: |e-\[|# Inferences|Runtime +:|Throughput +:)/m;
+  /^\d{5,9}\.\d{3} ulp-ml(?:perf)?: +(?:Energy data for window \d|Performance results for window \d|Median (?:energy|throughput)|Top-1: |AUC: |e-\[|# Inferences|Runtime +:|Throughput +:)/m;
 const mlcLog = /^(?:Logging initialized\. Writing output to|Initializing SerialDevice on port)/m;
 const mlcResults =
   /^(?:\d{4}\.\d{6} ulp-mlperf: )?(?:Power Edition Output|Energy data for trial \d|Performance results for window \d+:?\s*$|Top 1% = |AUC = |Accuracy: \d+ True positives)/m;

@@ -35,12 +35,13 @@ export function renderAuditMarkdown(document: AuditDocument): string {
   for (const claim of claims) {
     const findings = byClaim.get(claim.id) ?? [];
     if (findings.length === 0) continue;
-    lines.push('', `### ${escapeText(claimName(claim))}`, '', `\`${code(claim.path)}\``, '');
+    lines.push('', `### ${escapeText(claimName(claim))}`, '', escapeText(claim.path), '');
     for (const f of findings) lines.push(`- **${f.severity}** \`${f.code}\`: ${escapeText(f.message)}`);
   }
   const loose = byClaim.get('') ?? [];
   if (loose.length > 0) lines.push('', '### In no claim', '');
-  for (const f of loose) lines.push(`- **${f.severity}** \`${f.code}\`: \`${code(f.path)}\`: ${escapeText(f.message)}`);
+  for (const f of loose)
+    lines.push(`- **${f.severity}** \`${f.code}\`: ${escapeText(f.path)}: ${escapeText(f.message)}`);
   const codes = [...new Set(document.findings.map((f) => f.code))].sort();
   if (codes.length > 0) lines.push('', '## What the codes mean');
   for (const each of codes) {
@@ -54,9 +55,4 @@ export function renderAuditMarkdown(document: AuditDocument): string {
 /** Text that stays text in a Markdown table, in one line. */
 function escapeText(text: string): string {
   return printable(text).replace(/[\\`*_{}[\]()#+!|<>~&]/g, (character) => `\\${character}`);
-}
-
-/** Text inside backticks. */
-function code(text: string): string {
-  return printable(text).replaceAll('`', "'").replaceAll('|', '\\|');
 }

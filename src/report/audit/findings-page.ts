@@ -28,9 +28,11 @@ serial line that dropped a byte, and every code says what a submitter can reply.
   are at hand. Without \`--labels\` the answers cannot be scored.
 - **Streaming wakeword**: the detections are in the files, and with them the ground truth (results.json). Without the
   ground truth the log's own lists are held against its detections.
-- **Power (MLPerf Power, PTDaemon)**: the power log covers the test window without gaps, its samples are valid, the
-  analyzer's uncertainty stays within the limit, the clocks of client, server and load generator agree, and the files
-  are the ones that the session recorded.
+- **Power (MLPerf Power, PTDaemon)**: the power samples are those of the session and cover at least 98 % of the test
+  window, and PTDaemon's log tells their uncertainty. An uncertainty above the limit, clocks, hashes and the checks of
+  the official checker are rules. A run's folder states no average power; \`arithmetic\` is therefore \`exact\` where
+  the average follows from samples and window and every printed number that can be recomputed (PTDaemon's own average
+  over the measurement, loadgen's samples a second, its summary) comes out to its digits.
 - **Joulemark's own runs**: the run folder is whole (hashes, chain, signature), it was not simulated, and re-scoring
   its samples gives its result.
 

@@ -65,7 +65,7 @@ export interface InstrumentSupply {
 
 /** Settings that every family understands. */
 export interface CommonSettings {
-  /** Sampling rate in Hz; absent = the instrument's own default, which `streams` then tells. */
+  /** Sampling rate in Hz; absent = the default of the family, which `clocks` and `streams` then tell. */
   rate_Hz?: number;
   /** The supply refuses more than this. Without it the supply cannot be used at all. */
   maxVoltage_V?: number;

@@ -1,4 +1,5 @@
 import { Subject } from 'rxjs';
+import { z } from 'zod';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
@@ -25,24 +26,38 @@ import {
   lpm01aTimestampSamples,
 } from './spec.ts';
 
-export interface Lpm01aSettings extends CommonSettings {
-  /** One of the board's rates. Default 1 kHz, the rate of EnergyRunner. */
-  rate_Hz?: number;
-  /** `energy`: joules per sampling interval, from the board's own voltage. `current`: amperes. Default `energy`. */
-  output?: 'current' | 'energy';
-  /** Default: `ascii_dec` up to 5 kHz, which it sustains, `bin_hexa` above. Events on D7 are specified for `ascii_dec` only. */
-  format?: Lpm01aFormat;
-  /** `dyn`: up to 50 mA, fast. `stat`: up to 200 mA. Default `dyn`. */
-  acquisition?: 'dyn' | 'stat';
-  /** `optim` (default) or `high`, which exists for current only. */
-  functionMode?: 'optim' | 'high';
-  /** `d7`: start() only arms it, and an edge on D7 starts it. Default `sw`. */
-  trigger?: 'sw' | 'd7';
-  /** Delay between the start and the first sample. Default 0. */
-  triggerDelay_s?: number;
-  /** Acquisition starts above this current. */
-  currentThreshold_A?: number;
-}
+/** What a rig file may say under `settings`. */
+export const lpm01aSettingsSchema = z.strictObject({
+  rate_Hz: z
+    .number()
+    .optional()
+    .describe(`One of ${lpm01aRates_Hz.join(', ')}. Default 1000, the rate of EnergyRunner.`),
+  output: z
+    .enum(['current', 'energy'])
+    .optional()
+    .describe(
+      "`energy`: joules per sampling interval, from the board's own voltage. `current`: amperes. Default `energy`.",
+    ),
+  format: z
+    .enum(['ascii_dec', 'bin_hexa'])
+    .optional()
+    .describe(
+      'Default: `ascii_dec` up to 5 kHz, which it sustains, `bin_hexa` above. Events on D7 are specified for `ascii_dec` only.',
+    ),
+  acquisition: z
+    .enum(['dyn', 'stat'])
+    .optional()
+    .describe('`dyn`: up to 50 mA, fast. `stat`: up to 200 mA. Default `dyn`.'),
+  functionMode: z.enum(['optim', 'high']).optional().describe('`high` exists for `current` only. Default `optim`.'),
+  trigger: z
+    .enum(['sw', 'd7'])
+    .optional()
+    .describe('`d7`: the start only arms it, and an edge on D7 starts it. Default `sw`.'),
+  triggerDelay_s: z.number().min(0).max(30).optional().describe('Time from the start to the first sample. Default 0.'),
+  currentThreshold_A: z.number().min(0).max(0.05).optional().describe('Acquisition starts above this current.'),
+});
+
+export type Lpm01aSettings = CommonSettings & z.infer<typeof lpm01aSettingsSchema>;
 
 export interface Lpm01aOptions {
   time?: TimeSource;

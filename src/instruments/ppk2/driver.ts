@@ -1,4 +1,5 @@
 import { Subject } from 'rxjs';
+import { z } from 'zod';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
@@ -28,14 +29,26 @@ import {
 } from './protocol.ts';
 import { ppk2Accuracy, ppk2Hardware, ppk2Ranges, ppk2Rate_Hz, ppk2Supply_V } from './spec.ts';
 
-export interface Ppk2Settings extends CommonSettings {
-  /** `source`: it supplies and measures. `ampere`: it measures what another supply gives. There is no default. */
-  mode: 'source' | 'ampere';
-  /** Adds a second stream `main-filtered` with the spike filter of Nordic's app. Default off. */
-  spikeFilter?: boolean;
-  /** Ampere mode: the voltage of the other supply, if known; it is assumed constant. */
-  externalVoltage_V?: number;
-}
+/** What a rig file may say under `settings`. */
+export const ppk2SettingsSchema = z.strictObject({
+  mode: z
+    .enum(['source', 'ampere'])
+    .describe(
+      '`source`: it supplies and measures. `ampere`: it measures what another supply gives. There is no default.',
+    ),
+  rate_Hz: z.number().optional().describe(`Only ${ppk2Rate_Hz}.`),
+  spikeFilter: z
+    .boolean()
+    .optional()
+    .describe("Adds a second stream, `main-filtered`, with the spike filter of Nordic's app. Default off."),
+  externalVoltage_V: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Ampere mode: the voltage of the other supply, if known; it is assumed constant.'),
+});
+
+export type Ppk2Settings = CommonSettings & z.infer<typeof ppk2SettingsSchema>;
 
 export interface Ppk2Options {
   /** USB serial number, from the list of ports; the instrument does not tell it over the port. */

@@ -1,4 +1,6 @@
 import type { SampleBlock } from '../signal/types.ts';
+import { ArrivalTimes } from './arrival-times.ts';
+import { fitArrivalLine } from './clock-fit.ts';
 
 /** Skew of the instrument's clock against the host's. */
 export interface Skew {
@@ -13,63 +15,27 @@ export interface Skew {
 /** Crystal oscillators stay below 200 ppm (measured on public recordings: at most 261 ppm, specs: audit 1.9); more is a slip. */
 const suspicious = 1000e-6;
 
-/**
- * Watches the arrival times of live blocks. Messages only ever come late, so the line under all points tells the
- * rate: the lower half of the residuals is fitted again until it settles.
- */
+/** Watches the arrival times of live blocks. */
 export class ClockWatch {
   readonly #tickHz: number;
-  #times: number[] = [];
-  #arrivals: number[] = [];
-  /** Only every #keep-th block is kept, so that memory stays bounded. */
-  #keep = 1;
-  #seen = 0;
+  readonly #arrivals: ArrivalTimes;
 
   constructor(tickHz: number) {
     this.#tickHz = tickHz;
+    this.#arrivals = new ArrivalTimes(tickHz);
   }
 
   add(block: SampleBlock): void {
     if (block.arrival_ns === undefined) return;
-    if (this.#seen++ % this.#keep !== 0) return;
-    this.#times.push((block.firstTick + block.length * block.ticksPerSample) / this.#tickHz);
-    this.#arrivals.push(block.arrival_ns * 1e-9);
-    if (this.#times.length > 4096) {
-      this.#times = this.#times.filter((_, k) => k % 2 === 0);
-      this.#arrivals = this.#arrivals.filter((_, k) => k % 2 === 0);
-      this.#keep *= 2;
-    }
+    this.#arrivals.add(block.firstTick + block.length * block.ticksPerSample, block.arrival_ns);
   }
 
   /** Null where too few blocks carry an arrival time or they span less than a second. */
   skew(): Skew | null {
-    let points = this.#times.map((x, k) => ({ x, y: this.#arrivals[k] }));
-    if (points.length < 16 || points[points.length - 1].x - points[0].x < 1) return null;
-    let line = fitLine(points);
-    for (let pass = 0; pass < 4 && points.length >= 32; pass++) {
-      const below = points.filter((point) => point.y <= line.a + line.b * point.x);
-      if (below.length < 16) break;
-      points = below;
-      line = fitLine(points);
-    }
-    const skew = 1 / line.b - 1;
-    return { skew, u: line.u, significant: Math.abs(skew) > Math.max(suspicious, 5 * line.u) };
+    const line = fitArrivalLine(this.#arrivals.points, { id: 'instrument', tickHz: this.#tickHz });
+    if (line === null) return null;
+    const skew = 1 / (1 + line.skew) - 1;
+    const u = Math.sqrt(line.covariance.skew);
+    return { skew, u, significant: Math.abs(skew) > Math.max(suspicious, 5 * u) };
   }
-}
-
-/** Least squares y = a + b x with the standard uncertainty of b. */
-function fitLine(points: readonly { x: number; y: number }[]): { a: number; b: number; u: number } {
-  const n = points.length;
-  const meanX = points.reduce((sum, point) => sum + point.x, 0) / n;
-  const meanY = points.reduce((sum, point) => sum + point.y, 0) / n;
-  let xx = 0;
-  let xy = 0;
-  for (const { x, y } of points) {
-    xx += (x - meanX) ** 2;
-    xy += (x - meanX) * (y - meanY);
-  }
-  const b = xy / xx;
-  const a = meanY - b * meanX;
-  const squares = points.reduce((sum, { x, y }) => sum + (y - a - b * x) ** 2, 0);
-  return { a, b, u: Math.sqrt(squares / (n - 2) / xx) };
 }

@@ -1,0 +1,60 @@
+/** When things arrived: ticks of a source's clock (ascending) and host-monotonic nanoseconds. */
+export interface Arrivals {
+  ticks: Float64Array;
+  arrivals_ns: Float64Array;
+}
+
+/** Kept points stay between this and its half once it has been reached. */
+const mostPoints = 8192;
+
+/**
+ * Collects arrival times of one source in bounded memory. Messages only ever come late, so of neighbours that must be
+ * merged the one with the smaller delay is kept: it says more about the clock than the others do.
+ */
+export class ArrivalTimes {
+  readonly #tick_ns: number;
+  #ticks: number[] = [];
+  #arrivals_ns: number[] = [];
+  /** Messages that a kept point stands for. */
+  #perPoint = 1;
+  #inLast = 0;
+
+  constructor(tickHz: number) {
+    this.#tick_ns = 1e9 / tickHz;
+  }
+
+  /** `tick`: the end of what the message tells of, which is when it can be sent at the earliest. Messages in time order. */
+  add(tick: number, arrival_ns: number): void {
+    if (!Number.isFinite(tick) || !Number.isFinite(arrival_ns)) return;
+    const last = this.#ticks.length - 1;
+    if (last >= 0 && this.#inLast < this.#perPoint) {
+      this.#inLast++;
+      if (this.#isLater(last, tick, arrival_ns)) {
+        this.#ticks[last] = tick;
+        this.#arrivals_ns[last] = arrival_ns;
+      }
+      return;
+    }
+    if (this.#ticks.length === mostPoints) this.#halve();
+    this.#ticks.push(tick);
+    this.#arrivals_ns.push(arrival_ns);
+    this.#inLast = 1;
+  }
+
+  /** Was kept point `k` delayed by more than a message at `tick`? */
+  #isLater(k: number, tick: number, arrival_ns: number): boolean {
+    return this.#arrivals_ns[k]! - arrival_ns > (this.#ticks[k]! - tick) * this.#tick_ns;
+  }
+
+  #halve(): void {
+    const keep = (k: number) => (this.#isLater(k, this.#ticks[k + 1]!, this.#arrivals_ns[k + 1]!) ? k + 1 : k);
+    const kept = Array.from({ length: mostPoints / 2 }, (_, k) => keep(2 * k));
+    this.#ticks = kept.map((k) => this.#ticks[k]!);
+    this.#arrivals_ns = kept.map((k) => this.#arrivals_ns[k]!);
+    this.#perPoint *= 2;
+  }
+
+  get points(): Arrivals {
+    return { ticks: Float64Array.from(this.#ticks), arrivals_ns: Float64Array.from(this.#arrivals_ns) };
+  }
+}

@@ -362,6 +362,26 @@ describe('a run of the MLCommons runner', () => {
     expect(fromData.claim?.windows).toEqual({ claimed: 5, recomputable: 5, exact: 4 });
   });
 
+  it('does not refute a median whose windows are only logged with rounded runtimes', async () => {
+    const { runtimes, log } = performance();
+    const throughput = runtimes.map((s) => 250 / s);
+    const median = `0725.190058 ulp-mlperf: Median throughput is     ${[...throughput].sort()[2]!.toFixed(3)} inf./sec.\n`;
+    let k = 0;
+    const logged = log.replace(
+      /^(.*Runtime.*)$/gm,
+      (line) => `${line}\n  Throughput   : ${throughput[k++]!.toFixed(3)} inf./sec.`,
+    );
+    write('performance', { 'results.txt': median, 'log.txt': logged });
+    expect((await audit()).claim).toMatchObject({ arithmetic: 'exact', verdict: 'upheld' });
+    const dump = runtimes.map(
+      (s) => `{'infer': {'start_time': 5, 'end_time': ${5 + Math.round(s * 1e6)}, 'results': [0.5]}}`,
+    );
+    write('performance', { 'log.txt': `${log}[${dump.join(', ')}]\n` });
+    expect((await audit()).claim).toMatchObject({ arithmetic: 'exact', verdict: 'upheld' });
+    write('performance', { 'results.txt': median.replace(/is +[\d.]+/, 'is 9.999') });
+    expect((await audit()).claim?.verdict).toBe('refuted');
+  });
+
   it('gives top-1 and AUC of the logged answers', async () => {
     const data = answers();
     const labels = writeTexts(root, 'labels', {

@@ -150,7 +150,7 @@ function compareFields(
     byIndex.set(pair.index, { window, runtime_s: pair.to_s - pair.from_s, n: inferences[i] ?? null });
   });
   const indices = new Set([
-    ...(results === null ? [] : pairs.map((pair) => pair.index)),
+    ...(results?.energyWindows.length ? pairs.map((pair) => pair.index) : []),
     ...(results?.energyWindows.map((w) => w.index) ?? []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);

@@ -97,7 +97,7 @@ function trialEnergy(audit: Case, trial: MlcTrial): TrialEnergy | null {
 
 function compareTrials(audit: Case, { results, trials }: MlcRun, energies: (TrialEnergy | null)[]): void {
   const indices = new Set([
-    ...(results === null ? [] : energies.flatMap((e) => (e === null ? [] : [e.index]))),
+    ...(results?.trials.length ? energies.flatMap((e) => (e === null ? [] : [e.index])) : []),
     ...(results?.trials.map((t) => t.index) ?? []),
   ]);
   for (const index of [...indices].sort((a, b) => a - b)) {

@@ -7,6 +7,7 @@ export interface MlcLoggedWindow {
   inferences: number | null;
   /** Rounded to 1 ms. */
   runtime_s: number | null;
+  throughput_ips: number | null;
 }
 
 /** What an audit needs of a log of the MLCommons runner. */
@@ -19,7 +20,7 @@ export interface MlcLog {
   captured: { samples: number; timestamps: number }[];
   windows: MlcLoggedWindow[];
   results: LoggedResult[];
-  /** m-lap-us of the device, where the log shows what was received. */
+  /** Timestamps of the device, where the log shows what was received or ends with the data of the run. */
   laps_us: number[];
   errors: string[];
   wakeword: LoggedWakeword;
@@ -102,18 +103,28 @@ const captured = /^samples:(\d{1,15}) timestamps:(\d{1,15})$/;
 const heading = /^Performance results for window \d{1,9}:$/;
 const inferences = /^# Inferences\s*:\s*(\d{1,15})$/;
 const runtime = /^Runtime\s+:\s*(\d{1,9}\.\d{1,9}) sec\.$/;
+const throughput = /^Throughput\s+:\s*(\d{1,12}\.\d{1,9}) inf\.\/sec\.$/;
+/** Some versions of the runner print their data at the end, as Python does. */
+const dumpedTimes = /'start_time': (\d{1,16}), 'end_time': (\d{1,16})/g;
 
 function readLine(log: MlcLog, text: string, add: <T>(list: T[], item: T) => void): void {
-  if (text.startsWith('[') && log.wakeword.detections_ms === null) log.wakeword.detections_ms = list(text);
+  if (text.startsWith("[{'")) {
+    for (const [, start, end] of text.matchAll(dumpedTimes)) {
+      add(log.laps_us, Number(start));
+      add(log.laps_us, Number(end));
+    }
+  } else if (text.startsWith('[') && log.wakeword.detections_ms === null) log.wakeword.detections_ms = list(text);
   else if (text.startsWith('False negatives:')) log.wakeword.missed_s ??= list(text.slice(16));
   else if (text.startsWith('False positives:')) log.wakeword.falseAlarms_s ??= list(text.slice(16));
-  else if (heading.test(text)) add(log.windows, { inferences: null, runtime_s: null });
+  else if (heading.test(text)) add(log.windows, { inferences: null, runtime_s: null, throughput_ips: null });
   else {
     const window = log.windows.at(-1);
     const n = inferences.exec(text);
     if (n !== null && window !== undefined) window.inferences ??= Number(n[1]);
     const s = runtime.exec(text);
     if (s !== null && window !== undefined) window.runtime_s ??= Number(s[1]);
+    const t = throughput.exec(text);
+    if (t !== null && window !== undefined) window.throughput_ips ??= Number(t[1]);
     const c = captured.exec(text);
     if (c !== null) add(log.captured, { samples: Number(c[1]), timestamps: Number(c[2]) });
   }

@@ -88,7 +88,7 @@ function lapWindows(log: RunLog): LapWindow[] {
 
 function comparePerformance(audit: Case, results: EnergyRunnerResults | null, windows: LapWindow[]): void {
   const indices = new Set([
-    ...(results === null ? [] : windows.map((w) => w.index)),
+    ...(results?.performanceWindows.length ? windows.map((w) => w.index) : []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);
   for (const index of [...indices].sort((a, b) => a - b)) {

@@ -17,7 +17,7 @@ const erResults =
   /^\d{5,9}\.\d{3} ulp-ml(?:perf)?: +(?:Energy data for window \d|Performance results for window \d|Median (?:energy|throughput)|Top-1: |AUC: |e-\[|# Inferences|Runtime +:|Throughput +:)/m;
 const mlcLog = /^(?:Logging initialized\. Writing output to|Initializing SerialDevice on port)/m;
 const mlcResults =
-  /^(?:\d{4}\.\d{6} ulp-mlperf: )?(?:Power Edition Output|Energy data for trial \d|Performance results for window \d+:?\s*$|Top 1% = |AUC = |Accuracy: \d+ True positives)/m;
+  /^(?:\d{4}\.\d{6} ulp-mlperf: )?(?:Power Edition Output|Energy data for trial \d|Performance results for window \d+:?\s*$|Top 1% = |AUC = |Accuracy: \d+ True positives|Median (?:energy cost|throughput) is)/m;
 const mlcData = /^\s*\[\s*\{\s*"(?:file|wav_file|infer|power|classes|mode)"/;
 
 /** True where a file's name makes it worth a look; everything else in a tree is not read at all. */

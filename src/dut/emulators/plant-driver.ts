@@ -1,0 +1,59 @@
+import type { Plant } from '../../plant/plant.ts';
+import type { Polarity } from '../../signal/types.ts';
+
+type Item = { at_s: number; current_A: number } | { at_s: number; channel: string; polarity: Polarity };
+
+/**
+ * Lets a DUT that lives in real time drive a plant: it says ahead what happens when, and the plant is settled as far as its readers
+ * ask. What readers have seen never changes: an item that comes too late happens at the horizon.
+ */
+export class PlantDriver {
+  readonly plant: Plant;
+  #items: Item[] = [];
+  #next = 0;
+  #current_A: number;
+  readonly #last = new Map<string, Polarity>();
+
+  /** @param current_A level from the beginning */
+  constructor(plant: Plant, current_A: number) {
+    this.plant = plant;
+    this.#current_A = current_A;
+    plant.onDemand((until_s) => this.#settle(until_s));
+  }
+
+  /** The current has this level from `at_s` on. Items are given in time order. */
+  level(at_s: number, current_A: number): void {
+    this.#items.push({ at_s, current_A });
+  }
+
+  edge(at_s: number, channel: string, polarity: Polarity): void {
+    this.#items.push({ at_s, channel, polarity });
+  }
+
+  /** Nothing of what was said for later than `at_s` happens. */
+  cancelAfter(at_s: number): void {
+    this.#items = this.#items.slice(this.#next).filter((item) => item.at_s <= at_s);
+    this.#next = 0;
+  }
+
+  #settle(until_s: number): void {
+    const { plant } = this;
+    for (; this.#next < this.#items.length; this.#next++) {
+      const item = this.#items[this.#next]!;
+      if (item.at_s >= until_s) break;
+      const at_s = Math.max(item.at_s, plant.horizon_s);
+      plant.hold(at_s, this.#current_A);
+      if ('current_A' in item) this.#current_A = item.current_A;
+      else if (this.#last.get(item.channel) !== item.polarity) {
+        // A pulse whose end was cancelled leaves the line where it is.
+        this.#last.set(item.channel, item.polarity);
+        plant.edge(at_s, item.channel, item.polarity);
+      }
+    }
+    if (this.#next > 4096) {
+      this.#items = this.#items.slice(this.#next);
+      this.#next = 0;
+    }
+    if (until_s > plant.horizon_s) plant.hold(until_s, this.#current_A);
+  }
+}

@@ -68,7 +68,7 @@ const streamInfo = z.looseObject({
   rail: z.string(),
   clock: z.string(),
   ticksPerSample: z.number().positive().nullable(),
-  quantities: z.array(quantity).min(1).max(4),
+  quantities: z.array(quantity).max(4),
   precision: z.enum(['f32', 'f64']),
   semantics: z.enum(['mean-forward', 'mean-centred', 'point']),
   groupDelay_s: z.number().nullable(),

@@ -4,6 +4,7 @@ import {
   Lpm01aEmulator,
   type Lpm01aEmulatorOptions,
   type Lpm01aSettings,
+  lpm01aFaults,
 } from '../../../src/instruments/lpm01a/index.ts';
 import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
@@ -531,6 +532,11 @@ describe('an LPM01A that gives up', () => {
 });
 
 describe('the LPM01A emulator', () => {
+  it('knows each fault of its list', () => {
+    const b = bench(dc(1e-3));
+    for (const fault of Object.keys(lpm01aFaults)) b.emulator.inject(fault.endsWith('=') ? `${fault}3` : fault);
+  });
+
   it('answers in the order and the words of the MLCommons runner', async () => {
     const b = bench(sine, { inputs: ['trigger'] });
     let answers = '';

@@ -180,7 +180,7 @@ describe('the LPM01A parser', () => {
   it.each(['ascii_dec', 'bin_hexa'] as const)(
     'survives mutated %s streams: finite samples, bounded items',
     (format) => {
-      const frames = Number(process.env.JOULEMARK_FUZZ_FRAMES ?? 100_000);
+      const frames = Number(process.env.JOULEMARK_FUZZ ?? 100_000);
       const perStream = 500;
       let seed = 4711;
       const random = (n: number) => {

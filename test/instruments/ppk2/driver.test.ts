@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EmulatorOptions } from '../../../src/instruments/emulator.ts';
-import { Ppk2, Ppk2Emulator, type Ppk2Settings } from '../../../src/instruments/ppk2/index.ts';
+import { Ppk2, Ppk2Emulator, type Ppk2Settings, ppk2Faults } from '../../../src/instruments/ppk2/index.ts';
 import { ppk2Current } from '../../../src/instruments/ppk2/protocol.ts';
 import { ppk2DefaultModifiers } from '../../../src/instruments/ppk2/spec.ts';
 import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
@@ -560,6 +560,11 @@ describe('damage on the way', () => {
 });
 
 describe('the PPK2 emulator', () => {
+  it('knows each fault of its list', () => {
+    const b = bench(dc(1e-3));
+    for (const fault of Object.keys(ppk2Faults)) b.emulator.inject(fault.endsWith('=') ? `${fault}3` : fault);
+  });
+
   it('refuses a serial number that does not say SIM-, and unknown faults', () => {
     const [, device] = memoryPair('test');
     const make = (serial?: string) => new Ppk2Emulator(device, { source: dc(0), time: new VirtualTime(), serial });

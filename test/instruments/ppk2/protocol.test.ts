@@ -179,7 +179,7 @@ describe('the PPK2 decoder', () => {
   });
 
   it('survives mutated streams: finite samples, ticks in order, time conserved to the bytes received', () => {
-    const frames = Number(process.env.JOULEMARK_FUZZ_FRAMES ?? 100_000);
+    const frames = Number(process.env.JOULEMARK_FUZZ ?? 100_000);
     const perStream = 2000;
     let seed = 12345;
     const random = (n: number) => {

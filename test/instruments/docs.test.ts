@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { lpm01aFaults } from '../../src/instruments/lpm01a/index.ts';
+import { ppk2Faults } from '../../src/instruments/ppk2/index.ts';
+
+const families = [
+  { family: 'ppk2', faults: ppk2Faults },
+  { family: 'lpm01a', faults: lpm01aFaults },
+];
+
+describe('the page of an instrument', () => {
+  it.each(families)('$family lists exactly the faults of its emulator', ({ family, faults }) => {
+    const page = readFileSync(new URL(`../../docs/instruments/${family}.md`, import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| `([a-z0-9-]+=?)N?` +\| (.+?) +\|$/gm)].map(([, name, text]) => [name, text]);
+    expect(Object.fromEntries(rows)).toEqual(faults);
+  });
+
+  it.each(families)('$family says what was tested only on an emulator', ({ family }) => {
+    const page = readFileSync(new URL(`../../docs/instruments/${family}.md`, import.meta.url), 'utf8');
+    expect(page).toContain('Tested only on an emulator');
+  });
+});

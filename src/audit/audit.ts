@@ -12,6 +12,8 @@ import { reasonOf, walk } from './walk.ts';
 export interface AuditPathsOptions {
   /** Folder with the label lists of the benchmarks. */
   labels?: string | null;
+  /** Public keys (PEM) whose signatures on Joulemark's own run folders are trusted. */
+  trustedKeys?: readonly string[];
   /** JSON documents of earlier audits, to find traces that were submitted before. */
   index?: readonly string[];
   /** Worker threads; 0 audits in this thread. Default: what pays for the number of claims. */
@@ -32,7 +34,10 @@ export interface AuditPathsOptions {
 export async function auditPaths(paths: readonly string[], options: AuditPathsOptions = {}): Promise<AuditDocument> {
   const index = (await Promise.all((options.index ?? []).map(readIndex))).flat();
   const { sites, findings } = await findSites(paths, options);
-  const pool = new Pool(options.threads ?? threadsFor(sites.length), { labels: options.labels ?? null });
+  const pool = new Pool(options.threads ?? threadsFor(sites.length), {
+    labels: options.labels ?? null,
+    trustedKeys: options.trustedKeys ?? [],
+  });
   let audited: AuditedClaim[];
   try {
     let done = 0;
@@ -81,11 +86,13 @@ async function findSites(
         const place = placeOf(folder.path);
         for (const auditor of auditors) {
           try {
-            for (const found of await auditor.find(folder, place)) {
-              if (only !== undefined && !Object.values(found.files).includes(only)) continue;
+            const all = await auditor.find(folder, place);
+            for (const found of all) {
+              if (only !== undefined && !auditor.exclusive && !Object.values(found.files).includes(only)) continue;
               const id = uniqueId(`${found.relative || basename(resolve(found.path))}#${found.mode}`, ids);
               sites.push({ ...found, id, auditor: auditor.id });
             }
+            if (auditor.exclusive && all.length > 0) break;
           } catch (error) {
             const message = `could not be searched for claims (${reasonOf(error)})`;
             const observation = { code: 'tree.unreadable', path: folder.path, message };

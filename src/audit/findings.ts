@@ -1,4 +1,5 @@
 import { commonFindings } from './findings-common.ts';
+import { joulemarkFindings } from './findings-joulemark.ts';
 import { powerFindings } from './findings-ptdaemon.ts';
 import { tinyFindings } from './findings-tiny.ts';
 import type { FindingEntry } from './types.ts';
@@ -8,6 +9,7 @@ export const findingCatalogue: Readonly<Record<string, FindingEntry>> = {
   ...commonFindings,
   ...tinyFindings,
   ...powerFindings,
+  ...joulemarkFindings,
 };
 
 /** The entry of a code. Throws for a code that is not in the catalogue: that is a bug, not an input. */

@@ -179,6 +179,8 @@ export interface ClaimSite {
 export interface AuditOptions {
   /** Folder with the ground truth files, or null. */
   labels: string | null;
+  /** Public keys (PEM) whose signatures on run folders are trusted. */
+  trustedKeys?: readonly string[];
 }
 
 export interface AuditedClaim {
@@ -191,6 +193,8 @@ export interface AuditedClaim {
 /** A family of claims. */
 export interface ClaimAuditor {
   id: string;
+  /** A folder that this family claims is not shown to the families after it. */
+  exclusive?: boolean;
   /**
    * Claims whose evidence this folder holds, told by content. `place` is what the path tells. Called once for every
    * folder of the tree; a folder claimed here is still walked further. Never throws for bad input.

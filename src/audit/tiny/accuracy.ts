@@ -3,9 +3,9 @@ import { classificationRankAuc, energyRunnerAuc, rankAuc } from '../../scoring/a
 import { findProfile } from '../../scoring/profiles/index.ts';
 import type { Profile } from '../../scoring/profiles/profile.ts';
 import { top1_pct } from '../../scoring/top1.ts';
+import { Case } from '../case.ts';
 import { countWindows } from '../compare.ts';
 import type { AuditedClaim, AuditOptions, ClaimSite } from '../types.ts';
-import { Case } from './case.ts';
 import { type Labels, labelsFor } from './labels.ts';
 import { checkLayout, checkLog, checkModel, checkQuality, simulatedMark } from './rules.ts';
 import { type LoggedResult, readRunLog } from './run-log.ts';

@@ -3,10 +3,10 @@ import { type EnergyRunnerResults, readResults } from '../../capture/formats/ene
 import { readTimestamps, type Timestamps } from '../../capture/formats/energyrunner/timestamps.ts';
 import { openTrace, type TraceHeader } from '../../capture/formats/energyrunner/trace.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
+import { Case, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type Alignment, align, publishedPairs, tolerance_s } from './alignment.ts';
-import { Case, medianOrNull } from './case.ts';
 import {
   checkInputs,
   checkLayout,

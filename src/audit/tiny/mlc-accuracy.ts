@@ -1,9 +1,9 @@
 import { anomalyAccuracy_pct } from '../../scoring/anomaly-accuracy.ts';
 import { classificationRankAuc, rankAuc } from '../../scoring/auc.ts';
 import { argmax, top1_pct } from '../../scoring/top1.ts';
+import { Case } from '../case.ts';
 import type { AuditedClaim, AuditOptions, ClaimSite } from '../types.ts';
 import { type LabelledAnswers, labelled, meanByInput } from './accuracy.ts';
-import { Case } from './case.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
 import { checkLayout, checkQuality } from './rules.ts';
 

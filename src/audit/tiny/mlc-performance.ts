@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
+import { Case, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
-import { Case, medianOrNull } from './case.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
 import { checkInputs, checkLayout, checkWindows } from './rules.ts';
 import { auditWakeword } from './wakeword.ts';

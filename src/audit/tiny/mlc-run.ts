@@ -2,7 +2,7 @@ import { type MlcResults, readMlcResults } from '../../capture/formats/mlcommons
 import { type MlcTrial, readResultsJson } from '../../capture/formats/mlcommons/results-json.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import type { Profile } from '../../scoring/profiles/profile.ts';
-import type { Case } from './case.ts';
+import type { Case } from '../case.ts';
 import { type MlcLog, readMlcRunLog } from './mlc-log.ts';
 import { checkModel, simulatedMark } from './rules.ts';
 

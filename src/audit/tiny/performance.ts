@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import { type EnergyRunnerResults, readResults } from '../../capture/formats/energyrunner/results.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
+import { Case, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
-import { Case, medianOrNull } from './case.ts';
 import { checkInputs, checkLayout, checkLog, checkModel, checkWindows, simulatedMark } from './rules.ts';
 import { type RunLog, readRunLog } from './run-log.ts';
 

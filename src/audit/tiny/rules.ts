@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import type { Profile } from '../../scoring/profiles/profile.ts';
+import type { Case } from '../case.ts';
 import { tinyRound } from '../rounds/index.ts';
-import type { Case } from './case.ts';
 import { fileName, type RunLog } from './run-log.ts';
 
 /** A window held against the demands of the benchmark. */

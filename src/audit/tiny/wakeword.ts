@@ -1,6 +1,6 @@
 import { countWakewords, type SpokenWord, wakewordClockScale } from '../../scoring/wakeword.ts';
+import type { Case } from '../case.ts';
 import { compare } from '../compare.ts';
-import type { Case } from './case.ts';
 import type { MlcRun } from './mlc-run.ts';
 import { checkQuality } from './rules.ts';
 

@@ -1,8 +1,8 @@
-import { JoulemarkError } from '../../signal/errors.ts';
-import { median } from '../../stats/quantile.ts';
-import { compare, roundingOf, worstOf } from '../compare.ts';
-import type { AuditedClaim, ClaimDraft, ClaimSite, Comparison, Figures, Observation, Plot } from '../types.ts';
-import { reasonOf } from '../walk.ts';
+import { JoulemarkError } from '../signal/errors.ts';
+import { median } from '../stats/quantile.ts';
+import { compare, roundingOf, worstOf } from './compare.ts';
+import type { AuditedClaim, ClaimDraft, ClaimSite, Comparison, Figures, Observation, Plot } from './types.ts';
+import { reasonOf } from './walk.ts';
 
 /** What an audit of one claim gathers on its way. */
 export class Case {

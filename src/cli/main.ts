@@ -36,6 +36,10 @@ function program(): Command {
   add('run [rig.yaml]', 'run a benchmark; without a file on the built-in virtual rig')
     .option('-o, --out <folder>', 'the run folder to make; it must not exist')
     .option('--seed <n>', 'seed of everything that is simulated')
+    .option(
+      '--instrument <family>',
+      "measure with this instrument instead of the rig file's, emulated unless the rig says otherwise",
+    )
     .option('--profile <id>', 'benchmark profile, e.g. kws01, or per-inference')
     .option('--inferences <n>', 'number of inferences (per-inference only)')
     .option('--fault <kind...>', 'faults that the virtual rig shows')
@@ -70,6 +74,19 @@ function program(): Command {
 
   add('recover <in> <out>', 'make a closed copy of a capture that was cut off').action(async (input, output, options) =>
     (await import('./recover.ts')).recover(input, output, options),
+  );
+
+  add('devices', 'list the instruments that are connected').action(async (options) =>
+    (await import('./devices.ts')).devices(options),
+  );
+
+  add('emulate <family>', 'run an emulated instrument and print where it can be reached')
+    .option('--signal <signal>', 'dc:10mA, sine:10mA,5mA,50Hz or steps:1uA/5ms,20mA/5ms, with @3.3V for the voltage')
+    .option('--fault <fault...>', 'faults that it shows; docs/instruments lists those of each family')
+    .action(async (family, options) => (await import('./emulate.ts')).emulate(family, options));
+
+  add('doctor', 'say what is missing on this machine, and how to fix it').action(async (options) =>
+    (await import('./doctor.ts')).doctor(options),
   );
 
   add('keygen <name>', 'make a signing key: <name>.key.pem and <name>.pub.pem').action(async (name, options) =>

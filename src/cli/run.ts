@@ -13,6 +13,7 @@ import { Progress } from './progress.ts';
 interface RunCommandOptions extends CommonOptions {
   out?: string;
   seed?: string;
+  instrument?: string;
   profile?: string;
   inferences?: string;
   fault?: string[];
@@ -96,12 +97,19 @@ function withOverrides(text: string, options: RunCommandOptions): string {
   const slicing = choiceOption(options.slicing, 'slicing', Object.keys(slicingRules));
   for (const fault of options.fault ?? []) choiceOption(fault, 'fault', virtualFaultKinds);
   const overrides = { seed, profile: options.profile, inferences, slicing, faults: options.fault };
-  if (Object.values(overrides).every((value) => value === undefined)) return text;
+  if ([options.instrument, ...Object.values(overrides)].every((value) => value === undefined)) return text;
   const document = parseDocument(text);
   // A file that does not parse is left to parseRig, which names the line.
   if (document.errors.length > 0) return text;
   for (const [key, value] of Object.entries(overrides)) {
     if (value !== undefined) document.setIn([key], value);
+  }
+  if (options.instrument !== undefined) {
+    document.setIn(['instrument', 'family'], options.instrument);
+    // The virtual DUT can only be measured by an emulated instrument.
+    if (document.getIn(['instrument', 'connection']) === undefined) {
+      document.setIn(['instrument', 'connection'], 'emulated');
+    }
   }
   return document.toString();
 }

@@ -8,9 +8,10 @@ import { renderReport } from '../report/html.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
 import type { Recording } from '../signal/recording.ts';
-import type { Chunk, Edge } from '../signal/types.ts';
+import type { Edge } from '../signal/types.ts';
 import type { Rig } from './rig-file.ts';
-import { type SimulatedRun, simulateRun } from './virtual-rig.ts';
+import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
+import { simulateRun } from './virtual-rig.ts';
 
 /** Name and version of the program, as they stand in reports and manifests. */
 export const generatedBy = `Joulemark ${JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version}`;
@@ -49,48 +50,50 @@ export interface RunOutcome {
  */
 export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOutcome> {
   const startedAt = new Date().toISOString();
-  const run = simulateRun(rig, rig.seed, rig.faults);
-  // Batches of a simulated run are closed by its virtual time, so that the same seed gives the same bytes.
+  const run = await sourceOf(rig, options);
+  // Batches of a run in virtual time are closed by that time, so that the same seed gives the same bytes.
   let virtual_ms = 0;
   const writer = CaptureWriter.create(
     options.folder,
     {
-      simulated: true,
-      clocks: run.clocks,
-      streams: run.streams,
+      simulated: run.simulated,
+      clocks: [...run.clocks],
+      streams: [...run.streams],
       plan: run.plan,
       provenance: { ...run.provenance, scoring: { slicing: rig.slicing, net: options.net ?? null } },
     },
     [{ name: 'rig.yaml', bytes: Buffer.from(options.rigText) }],
-    { now_ms: () => virtual_ms },
+    run.isVirtualTime ? { now_ms: () => virtual_ms } : {},
   );
 
-  const tickHz = new Map(run.clocks.map((clock) => [clock.id, clock.tickHz]));
-  const clockOfStream = new Map(run.streams.map((stream) => [stream.id, tickHz.get(stream.clock)!]));
+  const rates = streamRates(run);
   const promised = promisedEdges(run);
   let edges = 0;
-  let ended: Record<string, number> = {};
+  const ends = new Map<string, number>();
+  const flush = run.isVirtualTime ? null : setInterval(() => writer.flushDue(), flushEvery_ms);
   await lastValueFrom(
-    paced(run.chunks, options.pace, (chunk) => chunkTime_s(chunk, clockOfStream)).pipe(
+    run.chunks$.pipe(
       takeUntil(aborted(options.interrupt)),
       tap((chunk) => {
-        virtual_ms = Math.max(virtual_ms, chunkTime_s(chunk, clockOfStream) * 1000);
+        virtual_ms = Math.max(virtual_ms, chunkTime_s(chunk, rates) * 1000);
         writer.push(chunk);
         if (chunk.kind === 'edges') {
           edges += chunk.edges.filter((edge) => counts(edge, run)).length;
           options.onProgress?.(promised === null ? null : Math.min(1, edges / promised));
         } else if (chunk.kind === 'block') {
           const end = chunk.firstTick + chunk.length * chunk.ticksPerSample;
-          ended = { ...ended, [chunk.stream]: end };
+          ends.set(chunk.stream, end);
           options.onProduced?.(end / chunk.ticksPerSample - 1);
         }
       }),
     ),
     { defaultValue: null },
-  );
+  ).finally(() => {
+    if (flush !== null) clearInterval(flush);
+  });
   const interrupted = options.interrupt?.aborted ?? false;
   if (interrupted) {
-    for (const [stream, firstTick] of Object.entries(ended)) {
+    for (const [stream, firstTick] of ends) {
       writer.push({ kind: 'gap', stream, firstTick, count: null, cause: 'cut-off' });
     }
   }
@@ -132,28 +135,33 @@ export function reportOf({ document, trace }: ScoredRun): string {
   });
 }
 
+/** A live capture is looked at this often for batches that are due. */
+const flushEvery_ms = 10;
+
+/** The run that a rig asks for: the virtual rig, or an instrument that is emulated or real. */
+async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
+  if (rig.instrument.family !== 'virtual') {
+    const { instrumentRun } = await import('./instrument-run.ts');
+    return instrumentRun(rig);
+  }
+  const run = simulateRun(rig, rig.seed, rig.faults);
+  const rates = streamRates(run);
+  return {
+    ...run,
+    simulated: true,
+    isVirtualTime: true,
+    chunks$: paced(run.chunks, options.pace, (chunk) => chunkTime_s(chunk, rates)),
+  };
+}
+
 /** Does this edge count against what the plan promised? */
-function counts(edge: Edge, run: SimulatedRun): boolean {
+function counts(edge: Edge, run: RunSource): boolean {
   return run.plan.pairing !== 'falling-pairs' || edge.polarity === 'fall';
 }
 
-function promisedEdges(run: SimulatedRun): number | null {
+function promisedEdges(run: RunSource): number | null {
   if (run.plan.windows === null) return null;
   return 2 * run.plan.windows + (run.plan.pairing === 'falling-pairs' ? 1 : 0);
-}
-
-/** Time on the run's own clock at which a chunk is complete. */
-function chunkTime_s(chunk: Chunk, tickHzOfStream: ReadonlyMap<string, number>): number {
-  switch (chunk.kind) {
-    case 'block':
-      return (chunk.firstTick + chunk.length * chunk.ticksPerSample) / tickHzOfStream.get(chunk.stream)!;
-    case 'gap':
-      return chunk.firstTick / tickHzOfStream.get(chunk.stream)!;
-    case 'log':
-      return chunk.time_s;
-    default:
-      return 0;
-  }
 }
 
 function aborted(signal: AbortSignal | undefined): Observable<void> {
@@ -162,45 +170,5 @@ function aborted(signal: AbortSignal | undefined): Observable<void> {
     const stop = () => subscriber.next();
     signal?.addEventListener('abort', stop);
     return () => signal?.removeEventListener('abort', stop);
-  });
-}
-
-/** How long chunks are pulled without letting timers and signals in. */
-const slice_ms = 10;
-
-/**
- * Chunks of a pulled run as a stream, at `pace` virtual seconds a real second, or as fast as they go. Between slices
- * the event loop runs, so that a signal or a timer is never kept waiting.
- */
-function paced(chunks: Iterator<Chunk>, pace: number | undefined, time_s: (chunk: Chunk) => number): Observable<Chunk> {
-  return new Observable((subscriber) => {
-    const start_ms = performance.now();
-    let held: Chunk | null = null;
-    const step = () => {
-      const slice = performance.now();
-      while (!subscriber.closed && performance.now() - slice < slice_ms) {
-        let chunk = held;
-        held = null;
-        if (chunk === null) {
-          const next = chunks.next();
-          if (next.done) {
-            subscriber.complete();
-            return;
-          }
-          chunk = next.value;
-          const due_ms = pace === undefined ? 0 : (time_s(chunk) * 1000) / pace;
-          const wait_ms = start_ms + due_ms - performance.now();
-          if (pace !== undefined && wait_ms > 0) {
-            held = chunk;
-            setTimeout(step, wait_ms);
-            return;
-          }
-        }
-        subscriber.next(chunk);
-      }
-      if (!subscriber.closed) setImmediate(step);
-    };
-    step();
-    return () => chunks.return?.();
   });
 }

@@ -28,13 +28,17 @@ export interface VirtualWorld {
 }
 
 const energyRunWindows = 5;
-const sourceResistance_ohm = 0.1;
 
 /**
  * A plant with the virtual DUT that runs the rig's profile on it. The same rig and seed give the same world.
+ * `sourceResistance_ohm` lies between the supply and the DUT's terminals (0.1 is invented).
  * @throws UsageError for a profile that the virtual DUT cannot run, or a rig without a supply voltage
  */
-export function startVirtualWorld(rig: Rig, seed: number): VirtualWorld {
+export function startVirtualWorld(
+  rig: Rig,
+  seed: number,
+  { sourceResistance_ohm = 0.1 }: { sourceResistance_ohm?: number } = {},
+): VirtualWorld {
   if (rig.supply === null) {
     throw new UsageError('rig.supply', {
       where: 'supply',

@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import { instrumentFamilies } from '../instruments/family.ts';
+import { parseSignal } from '../instruments/signal-spec.ts';
+import { UsageError } from '../signal/errors.ts';
+import { realTime } from '../transport/time.ts';
+import type { CommonOptions } from './options.ts';
+import { note, printJson } from './output.ts';
+
+interface EmulateCommandOptions extends CommonOptions {
+  signal?: string;
+  fault?: string[];
+}
+
+/** Serves an emulated instrument in real time until it is interrupted, and prints where it can be reached. */
+export async function emulate(id: string, options: EmulateCommandOptions): Promise<void> {
+  const load = instrumentFamilies[id];
+  if (load === undefined) {
+    throw new UsageError('usage.family', {
+      where: id,
+      problem: 'there is no emulator of that name',
+      remedy: `choose one of ${Object.keys(instrumentFamilies).join(', ')}`,
+    });
+  }
+  const family = await load();
+  const served = await family.serve({ source: parseSignal(options.signal ?? 'dc:10mA'), time: realTime });
+  try {
+    for (const fault of options.fault ?? []) served.emulator.inject(fault);
+    const { address, emulator } = served;
+    if (options.json) printJson({ schema: 'joulemark.emulate/1', family: id, address, serial: emulator.serial });
+    else process.stdout.write(`${address}\n`);
+    note(`${family.title}, SIMULATED, serial number ${emulator.serial}; Ctrl-C ends it`, options);
+    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  } finally {
+    await served.close();
+  }
+}

@@ -1,0 +1,214 @@
+import { Observable, type Subscriber } from 'rxjs';
+import type { InferenceWindow } from '../dut/virtual/index.ts';
+import type { EmulatedInstrument, InstrumentFamily } from '../instruments/family.ts';
+import { instrumentFamilies } from '../instruments/family.ts';
+import type { InstrumentChunk, InstrumentIdentity } from '../instruments/power-instrument.ts';
+import type { Plant } from '../plant/plant.ts';
+import { UsageError } from '../signal/errors.ts';
+import type { RunPlan, WindowTruth } from '../signal/recording.ts';
+import type { Chunk, ClockInfo, LogLine } from '../signal/types.ts';
+import { VirtualTime } from '../transport/time.ts';
+import type { Rig } from './rig-file.ts';
+import type { RunSource } from './run-source.ts';
+import { startVirtualWorld, type VirtualWorld } from './virtual-world.ts';
+
+/** An emulated run goes on in steps of this much virtual time. */
+const step_ms = 20;
+/** Power just outside a window is the mean over this long. */
+const outside_s = 1e-3;
+
+/**
+ * A run of the virtual DUT, measured by an emulated instrument: the real driver talks to the emulator over an in-memory
+ * wire in virtual time, and the emulator reads the plant on which the DUT acts.
+ *
+ * @throws UsageError for an unknown family, or settings that it does not have
+ */
+export async function instrumentRun(rig: Rig): Promise<RunSource> {
+  const family = await familyOf(rig);
+  if (rig.instrument.connection !== 'emulated' && rig.instrument.connection !== 'auto') {
+    throw new UsageError('rig.connection', {
+      where: `instrument.connection: ${rig.instrument.connection}`,
+      problem: 'the virtual DUT cannot be measured by a real instrument',
+      remedy: 'use `connection: emulated`, or name the serial port of a real DUT under `dut.connection`',
+    });
+  }
+  // The instrument supplies the DUT, so there is no resistance between the two; it may assume its own voltage.
+  const world = startVirtualWorld(rig, rig.seed, { sourceResistance_ohm: 0 });
+  assertTriggerFits(family, world.plan);
+  const supply = rig.supply!;
+  const time = new VirtualTime();
+  const emulated = family.emulate({
+    source: world.plant,
+    time,
+    inputs: [rig.trigger.channel],
+    onSupply: () => {},
+  });
+  const { instrument } = emulated;
+  const identity = await time.run(instrument.open());
+  const settings = family.settings({ settings: rig.instrument.settings, supply, channel: rig.trigger.channel });
+  await time.run(instrument.configure(settings as never));
+  if (instrument.supply !== null) {
+    await time.run(instrument.supply.setVoltage(supply.voltage_V));
+    await time.run(instrument.supply.on());
+  }
+  return {
+    simulated: identity.simulated,
+    clocks: instrument.clocks,
+    streams: instrument.streams,
+    plan: world.plan,
+    provenance: {
+      simulated: identity.simulated,
+      instrument: instrumentFacts(identity),
+      ...world.provenance,
+      seed: rig.seed,
+    },
+    isVirtualTime: true,
+    chunks$: new Observable((subscriber) => {
+      const player = new EmulatedRun(world, family, emulated, time, rig.faults, subscriber);
+      player.play();
+      return () => player.end();
+    }),
+  };
+}
+
+async function familyOf(rig: Rig): Promise<InstrumentFamily> {
+  const known = Object.keys(instrumentFamilies);
+  if (known.includes(rig.instrument.family)) return instrumentFamilies[rig.instrument.family]();
+  throw new UsageError('rig.instrument', {
+    where: `instrument.family: ${rig.instrument.family}`,
+    problem: 'there is no such family',
+    remedy: `choose one of virtual, ${known.join(', ')}`,
+  });
+}
+
+/**
+ * A run whose edges the instrument cannot see is refused before it begins.
+ * @throws UsageError `trigger.none`, `trigger.polarity` or `trigger.pulse`
+ */
+export function assertTriggerFits(family: InstrumentFamily, plan: RunPlan): void {
+  const { trigger } = family;
+  const refuse = (code: string, problem: string, remedy: string): never => {
+    throw new UsageError(code, { where: family.title, problem, remedy });
+  };
+  if (trigger === null) {
+    refuse('trigger.none', 'has no input for the trigger pin', 'use an instrument with one');
+  } else if (plan.pairing !== 'falling-pairs' && trigger.polarities.length < 2) {
+    refuse(
+      'trigger.polarity',
+      `reports ${trigger.polarities[0] === 'fall' ? 'falling' : 'rising'} edges only, and this run is bracketed by both`,
+      'run a profile that uses falling edges (kws01, ic01, ad01, vww01), or another instrument',
+    );
+  } else if (plan.pulse_s < trigger!.shortestPulse_s) {
+    refuse(
+      'trigger.pulse',
+      `sees pulses from ${trigger!.shortestPulse_s * 1e6} us on, and this run's may be ${plan.pulse_s * 1e6} us short`,
+      'use an instrument with faster inputs',
+    );
+  }
+}
+
+/** What the report and the result say of an instrument. */
+export function instrumentFacts(identity: InstrumentIdentity): Record<string, unknown> {
+  const { family, model, serial, firmware, hardware, simulated, notices } = identity;
+  return { family, model, serial, firmware, hardware, simulated, notices };
+}
+
+/** An instrument's chunk as the run knows it: events become log lines. */
+export function runChunk(chunk: InstrumentChunk, clocks: readonly ClockInfo[]): Chunk {
+  if (chunk.kind !== 'event') return chunk;
+  const tickHz = clocks.find((clock) => clock.id === chunk.clock)?.tickHz ?? 1;
+  return {
+    kind: 'log',
+    time_s: chunk.tick / tickHz,
+    source: 'instrument',
+    text: `m-event-[${chunk.code}] ${chunk.text}`,
+  };
+}
+
+/** Lets virtual time pass until the DUT is done and its last sample has come. */
+class EmulatedRun {
+  readonly #world: VirtualWorld;
+  readonly #family: InstrumentFamily;
+  readonly #emulated: EmulatedInstrument;
+  readonly #time: VirtualTime;
+  readonly #out: Subscriber<Chunk>;
+  #windows: InferenceWindow[] = [];
+  #ended = false;
+
+  constructor(
+    world: VirtualWorld,
+    family: InstrumentFamily,
+    emulated: EmulatedInstrument,
+    time: VirtualTime,
+    faults: readonly string[],
+    out: Subscriber<Chunk>,
+  ) {
+    this.#world = world;
+    this.#family = family;
+    this.#emulated = emulated;
+    this.#time = time;
+    this.#out = out;
+    for (const fault of faults) emulated.emulator.inject(fault);
+    const { clocks, samples$ } = emulated.instrument;
+    samples$.subscribe({
+      next: (chunk) => out.next(runChunk(chunk, clocks)),
+      error: (error) => out.error(error),
+    });
+  }
+
+  async play(): Promise<void> {
+    const { instrument } = this.#emulated;
+    const { plant } = this.#world;
+    try {
+      await this.#time.run(instrument.start());
+      const start_ns = this.#time.now_ns();
+      while (!this.#ended && !this.#out.closed) {
+        await this.#time.advance(step_ms);
+        this.#log();
+        const passed_s = (this.#time.now_ns() - start_ns) * 1e-9;
+        if (plant.end_s !== null && passed_s > plant.end_s) break;
+      }
+      await this.#time.run(instrument.stop());
+      await this.#time.run(instrument.close());
+      this.#log();
+      this.#out.complete();
+    } catch (error) {
+      this.#out.error(error);
+    }
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#emulated.emulator.stop();
+  }
+
+  #log(): void {
+    for (const event of this.#world.takeEvents()) {
+      if (event.kind === 'log') this.#out.next(event);
+      else this.#windows.push(event);
+    }
+    const settled = this.#windows.filter((window) => window.end_s + outside_s < this.#world.plant.horizon_s);
+    this.#windows = this.#windows.filter((window) => !settled.includes(window));
+    for (const window of settled) this.#out.next(this.#truthLine(window));
+  }
+
+  /** The truth of a window is the plant's own integral; of the instrument only its resolution enters. */
+  #truthLine({ start_s, end_s }: InferenceWindow): LogLine {
+    const { plant } = this.#world;
+    const { energy_J, charge_C } = plant.integrals(start_s, end_s);
+    const truth: WindowTruth = {
+      start_s,
+      end_s,
+      energy_J,
+      insidePower_W: energy_J / (end_s - start_s),
+      outsidePower_W: outsidePower_W(plant, start_s, end_s),
+      noise_rel: 0,
+      resolution_rel: this.#family.resolution_rel(charge_C / (end_s - start_s)) ?? 0,
+    };
+    return { kind: 'log', time_s: end_s, source: 'plant', text: `m-truth-[${JSON.stringify(truth)}]` };
+  }
+}
+
+function outsidePower_W(plant: Plant, start_s: number, end_s: number): number {
+  return (plant.energy_J(start_s - outside_s, start_s) + plant.energy_J(end_s, end_s + outside_s)) / (2 * outside_s);
+}

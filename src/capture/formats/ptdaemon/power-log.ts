@@ -1,5 +1,5 @@
+import { decimal, parseSample, SAMPLE_FIELDS } from './sample-line.ts';
 import { type ScannedFile, scanLines } from './scan.ts';
-import { parsePtdTime_ms } from './time.ts';
 
 /** PTDaemon itself stops after 500,000 samples; what lies beyond is no single session and is not kept. */
 export const MAX_SAMPLES = 600_000;
@@ -71,16 +71,6 @@ interface Group {
   from: number;
 }
 
-/** One line's main numbers. */
-interface Row {
-  time_ms: number;
-  watts: number;
-  volts: number;
-  amps: number;
-  powerFactor: number;
-  mark: string | null;
-}
-
 class PowerLogReader {
   private length = 0;
   private readonly time = new GrowingColumn();
@@ -100,7 +90,7 @@ class PowerLogReader {
   line(line: string, number: number): void {
     if (line.trim() === '') return;
     const fields = line.split(',');
-    const row = mainRow(fields);
+    const row = parseSample(fields);
     if (row === null) {
       this.badLines++;
       if (this.firstBadLines.length < KEPT_BAD_LINES) this.firstBadLines.push(number);
@@ -118,7 +108,7 @@ class PowerLogReader {
     this.powerFactor.set(i, row.powerFactor);
     this.setRepeated(i, fields);
     if (row.mark !== null && this.marks.size < MAX_MARKS) this.marks.add(row.mark);
-    if (fields.length > MAIN_FIELDS) this.groups(fields, i);
+    if (fields.length > SAMPLE_FIELDS) this.groups(fields, i);
   }
 
   private setRepeated(sample: number, fields: string[]): void {
@@ -136,15 +126,15 @@ class PowerLogReader {
   /** `Ch1,Watts,w,...` and `Analyzer1,Time,t,Watts,w,...` behind the main fields. */
   private groups(fields: string[], sample: number): void {
     let analyzer = '';
-    for (let at = MAIN_FIELDS; at < fields.length; at++) {
+    for (let at = SAMPLE_FIELDS; at < fields.length; at++) {
       const name = fields[at] as string;
       if (/^Analyzer\d+$/i.test(name)) {
         analyzer = name;
         const watts = fields.indexOf('Watts', at);
-        if (watts !== -1) this.setGroup(this.analyzers, name, sample, number(fields[watts + 1]));
+        if (watts !== -1) this.setGroup(this.analyzers, name, sample, decimal(fields[watts + 1]));
       } else if (/^Ch\d+$/i.test(name) && fields[at + 1] === 'Watts') {
         const full = analyzer === '' ? name : `${analyzer}.${name}`;
-        this.setGroup(this.channels, full, sample, number(fields[at + 2]));
+        this.setGroup(this.channels, full, sample, decimal(fields[at + 2]));
       }
     }
   }
@@ -185,29 +175,4 @@ class PowerLogReader {
       dropped: this.dropped,
     };
   }
-}
-
-/** `Time,t,Watts,w,Volts,v,Amps,a,PF,pf[,Mark,m]` */
-const MAIN_FIELDS = 12;
-
-function mainRow(fields: string[]): Row | null {
-  if (fields[0] !== 'Time' || fields[2] !== 'Watts' || fields.length < 4) return null;
-  const time_ms = parsePtdTime_ms(fields[1] as string);
-  const watts = number(fields[3]);
-  if (Number.isNaN(time_ms) || (Number.isNaN(watts) && !/^[-+]?nan/i.test(fields[3] as string))) return null;
-  return {
-    time_ms,
-    watts,
-    volts: fields[4] === 'Volts' ? number(fields[5]) : Number.NaN,
-    amps: fields[6] === 'Amps' ? number(fields[7]) : Number.NaN,
-    powerFactor: fields[8] === 'PF' ? number(fields[9]) : Number.NaN,
-    mark: fields[10] === 'Mark' && fields[11] !== undefined ? fields[11].trim() : null,
-  };
-}
-
-/** A decimal number, or NaN; `inf` is no reading and gives NaN as well. */
-function number(text: string | undefined): number {
-  if (text === undefined || !/^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i.test(text)) return Number.NaN;
-  const value = Number(text);
-  return Number.isFinite(value) ? value : Number.NaN;
 }

@@ -9,6 +9,7 @@ import { renderAuditTable } from '../report/audit/terminal.ts';
 import { terminalStyle } from '../report/terminal-table.ts';
 import { generatedBy } from '../rig/run-benchmark.ts';
 import { ExitCode, UsageError } from '../signal/errors.ts';
+import { readPublicKey } from './keys.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
 import { note, printError, printJson, writeNew } from './output.ts';
 import { Progress } from './progress.ts';
@@ -17,6 +18,7 @@ import { version } from './version.ts';
 interface AuditCommandOptions extends CommonOptions {
   labels?: string;
   index?: string[];
+  trust?: string[];
   failOn?: string;
   md?: string;
   html?: string;
@@ -44,6 +46,7 @@ export async function audit(paths: string[], options: AuditCommandOptions): Prom
   const document = await auditPaths(paths, {
     labels: options.labels ?? null,
     index: options.index,
+    trustedKeys: options.trust?.map(readPublicKey),
     onProgress: ({ done, total }) => total !== null && progress.update(done / total),
   }).finally(() => progress.stop());
 

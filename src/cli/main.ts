@@ -60,6 +60,7 @@ function program(): Command {
   add('audit [path...]', 'recompute every claim found below the paths; name each broken rule')
     .option('--labels <folder>', 'label lists of the benchmarks (kws01.csv...), for accuracy')
     .option('--index <file...>', 'JSON of earlier audits, to find traces that were submitted before')
+    .option('--trust <key.pem...>', 'public keys whose signatures on run folders are trusted')
     .option('--fail-on <severity>', 'error, warning or info: from here on the exit code is 1 (default error)')
     .option('--md <file>', 'write the audit as Markdown')
     .option('--html <file>', 'write the audit as an HTML page')

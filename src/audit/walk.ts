@@ -1,10 +1,11 @@
-import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { closeSync, openSync, readdirSync, readSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { JoulemarkError, UsageError } from '../signal/errors.ts';
 import type { FileEntry, Folder, Observation } from './types.ts';
 
 /** How much of a file its reader may look at to tell what it is. */
 const headLength_bytes = 8192;
+const headBuffer = Buffer.alloc(headLength_bytes);
 /** A path longer than this cannot be opened on any system that we know; the walk stops there and says so. */
 const maxDepth = 512;
 
@@ -21,21 +22,19 @@ export type WalkItem =
  * @throws UsageError if the path itself does not exist or is neither a folder nor a regular file
  */
 export async function* walk(path: string): AsyncGenerator<WalkItem> {
-  const info = await stat(path).catch((cause) => {
-    throw notThere(path, `cannot be read (${reasonOf(cause)})`);
-  });
+  const info = inspect(path);
   if (info.isFile()) {
     const parent = dirname(path);
-    const { folder } = await list(parent, '', await realpath(parent));
+    const { folder } = list(parent, '', realpathSync(parent));
     if (folder === null) throw notThere(path, 'lies in a folder that cannot be read');
     yield { kind: 'folder', folder, only: join(parent, basename(path)) };
     return;
   }
   if (!info.isDirectory()) throw notThere(path, 'is neither a folder nor a regular file');
-  const root = await realpath(path);
+  const root = realpathSync(path);
   const waiting: { path: string; relative: string; depth: number }[] = [{ path, relative: '', depth: 0 }];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    const { folder, observations } = await list(next.path, next.relative, root);
+    const { folder, observations } = list(next.path, next.relative, root);
     for (const observation of observations) yield { kind: 'observation', observation };
     if (folder === null) continue;
     yield { kind: 'folder', folder };
@@ -50,17 +49,13 @@ export async function* walk(path: string): AsyncGenerator<WalkItem> {
 }
 
 /** Lists one folder. */
-async function list(
-  path: string,
-  relative: string,
-  root: string,
-): Promise<{ folder: Folder | null; observations: Observation[] }> {
+function list(path: string, relative: string, root: string): { folder: Folder | null; observations: Observation[] } {
   const observations: Observation[] = [];
   const files: FileEntry[] = [];
   const folders: string[] = [];
   let entries: { name: string; isFile(): boolean; isDirectory(): boolean; isSymbolicLink(): boolean }[];
   try {
-    entries = await readdir(path, { withFileTypes: true });
+    entries = readdirSync(path, { withFileTypes: true });
   } catch (error) {
     return { folder: null, observations: [unreadable(path, error)] };
   }
@@ -74,10 +69,10 @@ async function list(
       if (entry.isDirectory()) {
         if (name !== '.git') folders.push(name);
       } else if (entry.isFile()) {
-        files.push({ name, size_bytes: (await stat(full)).size });
+        files.push({ name, size_bytes: statSync(full).size });
       } else if (entry.isSymbolicLink()) {
-        const target = await stat(full);
-        const real = await realpath(full);
+        const target = statSync(full);
+        const real = realpathSync(full);
         if (target.isFile() && real.startsWith(root + sep)) files.push({ name, size_bytes: target.size });
         else observations.push(notFollowed(full, real, target.isDirectory()));
       } else observations.push(special(full));
@@ -108,7 +103,7 @@ class TreeFolder implements Folder {
   async head(name: string): Promise<string | null> {
     let head = this.#heads.get(name);
     if (head === undefined) {
-      head = this.files.some((f) => f.name === name) ? await readHead(join(this.path, name)) : null;
+      head = this.files.some((f) => f.name === name) ? readHead(join(this.path, name)) : null;
       this.#heads.set(name, head);
     }
     return head;
@@ -116,22 +111,30 @@ class TreeFolder implements Folder {
 
   async sub(name: string): Promise<Folder | null> {
     if (!this.folders.includes(name)) return null;
-    return (await list(join(this.path, name), below(this.relative, name), this.#root)).folder;
+    return list(join(this.path, name), below(this.relative, name), this.#root).folder;
   }
 }
 
-async function readHead(path: string): Promise<string | null> {
+// Synchronous calls: a walk makes thousands of short ones, and each would cost ten times as much as a round trip.
+function readHead(path: string): string | null {
   try {
-    const file = await open(path, 'r');
+    const file = openSync(path, 'r');
     try {
-      const buffer = Buffer.alloc(headLength_bytes);
-      const { bytesRead } = await file.read(buffer, 0, headLength_bytes, 0);
-      return buffer.toString('latin1', 0, bytesRead);
+      const length = readSync(file, headBuffer, 0, headLength_bytes, 0);
+      return headBuffer.toString('latin1', 0, length);
     } finally {
-      await file.close();
+      closeSync(file);
     }
   } catch {
     return null;
+  }
+}
+
+function inspect(path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (cause) {
+    throw notThere(path, `cannot be read (${reasonOf(cause)})`);
   }
 }
 

@@ -49,7 +49,10 @@ export async function auditEnergy(site: ClaimSite): Promise<AuditedClaim> {
   const pass =
     header && stamps
       ? await audit.read('trace.damaged', header.path, () =>
-          passTrace(header, [pairs, alignment?.implied ?? []], voltage_V, suspicious),
+          passTrace(header, [pairs, alignment?.implied ?? []], voltage_V, {
+            digits: log?.instrument === 'lpm01a',
+            envelope: suspicious,
+          }),
         )
       : null;
 

@@ -27,6 +27,9 @@ export function hasFourDigits(sample: number): boolean {
   return Math.fround(Number(x.toPrecision(4))) === x;
 }
 
+/** Slots of the memory of numbers that were found to be decimals of four digits; a trace holds a few thousand of them. */
+const slots = 1 << 14;
+
 /** Running check of the samples of one trace, in mW. */
 export class TraceInspector {
   samples = 0;
@@ -34,14 +37,32 @@ export class TraceInspector {
   otherDigits = 0;
   negative = 0;
   highest_mW = 0;
+  readonly #known: Uint32Array | null;
 
-  push(power_mW: Float32Array | Float64Array): void {
+  /** @param digits false where the instrument is none that sends four digits */
+  constructor(digits: boolean) {
+    this.#known = digits ? new Uint32Array(slots) : null;
+  }
+
+  push(power_mW: Float32Array): void {
+    const bits = new Uint32Array(power_mW.buffer, power_mW.byteOffset, power_mW.length);
+    const known = this.#known;
+    let { otherDigits, negative, highest_mW } = this;
     for (let i = 0; i < power_mW.length; i++) {
       const p = power_mW[i] as number;
-      if (!hasFourDigits(p)) this.otherDigits++;
-      if (p < 0) this.negative++;
-      if (p > this.highest_mW) this.highest_mW = p;
+      if (p < 0) negative++;
+      else if (p > highest_mW) highest_mW = p;
+      if (known === null) continue;
+      // Zero, whose bits are those of an empty slot, is a decimal of four digits too.
+      const b = bits[i] as number;
+      const slot = (b ^ (b >>> 14)) & (slots - 1);
+      if (known[slot] === b) continue;
+      if (hasFourDigits(p)) known[slot] = b;
+      else otherDigits++;
     }
+    this.otherDigits = otherDigits;
+    this.negative = negative;
+    this.highest_mW = highest_mW;
     this.samples += power_mW.length;
   }
 }

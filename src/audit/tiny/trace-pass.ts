@@ -57,37 +57,26 @@ export async function passTrace(
   header: TraceHeader,
   lists: readonly (readonly { from_s: number; to_s: number }[])[],
   voltage_V: number | null,
-  wantEnvelope: boolean,
+  want: { digits: boolean; envelope: boolean },
 ): Promise<TracePass> {
   const hash = createHash('sha256');
-  const inspector = new TraceInspector();
-  const slicers = lists.map((list) => {
+  const claimed = lists[0] ?? [];
+  const inspector = new TraceInspector(want.digits);
+  // In a good run the windows that the log implies are the claimed ones.
+  const distinct = lists.filter((list, k) => k === 0 || !sameWindows(list, claimed));
+  const slicers = distinct.map((list) => {
     const windows = list.map((w, index): Window => ({ index, startTick: w.from_s, endTick: w.to_s, u_ticks: null }));
     return energyRunnerRule(header.rate_Hz).makeSlicer(stream, windows);
   });
-  const slices: PublishedSlice[][] = lists.map(() => []);
-  const envelope = wantEnvelope ? new Envelope(header.samples, header.rate_Hz) : null;
-  const claimed = lists[0] ?? [];
-  const limit_mW = voltage_V === null ? Number.POSITIVE_INFINITY : lpm01aLimit_A * voltage_V * 1000;
-  let overSamples = 0;
-  let highest_mW = 0;
-  let next = 0;
+  const slices: PublishedSlice[][] = distinct.map(() => []);
+  const envelope = want.envelope ? new Envelope(header.samples, header.rate_Hz) : null;
+  const range = voltage_V === null ? null : new RangeCheck(claimed, header.rate_Hz, lpm01aLimit_A * voltage_V * 1000);
   let firstTick = 0;
   for await (const values of readTraceValues(header)) {
     hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     inspector.push(values);
     envelope?.push(values);
-    if (voltage_V !== null && claimed.length > 0) {
-      for (let i = 0; i < values.length; i++) {
-        const p = values[i] as number;
-        if (p <= highest_mW && p <= limit_mW) continue;
-        const t = (firstTick + i) / header.rate_Hz;
-        while (next < claimed.length && t > (claimed[next]?.to_s ?? 0)) next++;
-        if (next === claimed.length || t <= (claimed[next]?.from_s ?? 0)) continue;
-        if (p > highest_mW) highest_mW = p;
-        if (p > limit_mW) overSamples++;
-      }
-    }
+    range?.push(values, firstTick);
     const length = values.length;
     const block: SampleBlock = {
       kind: 'block',
@@ -109,10 +98,53 @@ export async function passTrace(
     header,
     sha256: hash.digest('hex'),
     inspector,
-    windows: slices.map((list) => list.map((slice) => toTraceWindow(slice, header.rate_Hz))),
-    over: voltage_V === null ? null : { samples: overSamples, highest_A: highest_mW / 1000 / voltage_V },
+    windows: lists.map((list) => {
+      const found = slices[Math.max(0, distinct.indexOf(list))] ?? [];
+      return found.map((slice) => toTraceWindow(slice, header.rate_Hz));
+    }),
+    over:
+      range === null || voltage_V === null
+        ? null
+        : { samples: range.over, highest_A: range.highest_mW / 1000 / voltage_V },
     envelope: envelope?.points() ?? null,
   };
+}
+
+type Spans = readonly { from_s: number; to_s: number }[];
+
+function sameWindows(a: Spans, b: Spans): boolean {
+  return a.length === b.length && a.every((w, i) => w.from_s === b[i]?.from_s && w.to_s === b[i]?.to_s);
+}
+
+/** Highest power inside windows, and how many samples there lie above a limit. Samples at k / rate, in (from, to]. */
+class RangeCheck {
+  over = 0;
+  highest_mW = 0;
+  readonly #windows: { from: number; to: number }[];
+  readonly #limit_mW: number;
+
+  constructor(windows: Spans, rate_Hz: number, limit_mW: number) {
+    this.#windows = windows.map((w) => ({
+      from: Math.floor(w.from_s * rate_Hz) + 1,
+      to: Math.floor(w.to_s * rate_Hz) + 1,
+    }));
+    this.#limit_mW = limit_mW;
+  }
+
+  push(values: Float32Array, firstTick: number): void {
+    const limit_mW = this.#limit_mW;
+    let { over, highest_mW } = this;
+    for (const { from, to } of this.#windows) {
+      const end = Math.min(to - firstTick, values.length);
+      for (let i = Math.max(0, from - firstTick); i < end; i++) {
+        const p = values[i] as number;
+        if (p > highest_mW) highest_mW = p;
+        if (p > limit_mW) over++;
+      }
+    }
+    this.over = over;
+    this.highest_mW = highest_mW;
+  }
 }
 
 /** `uJ = 1000 / rate * sum(mW)`: at 1 kHz a sample in mW and the energy of its interval in uJ are the same number. */

@@ -1,5 +1,5 @@
 import type { Stage } from '../../signal/reducer.ts';
-import type { Gap, SampleBlock, StreamInfo, Window, WindowSlice } from '../../signal/types.ts';
+import type { Gap, SampleArray, SampleBlock, StreamInfo, Window, WindowSlice } from '../../signal/types.ts';
 import type { SlicingRule } from '../slicing.ts';
 
 /** A slice by a published arithmetic, with the places in the trace that it settled on. */
@@ -62,17 +62,10 @@ class EnergyRunnerSlicer implements Stage<SampleBlock | Gap, PublishedSlice> {
       const window = this.windows[this.next];
       const start = window?.startTick ?? Number.POSITIVE_INFINITY;
       const end = window?.endTick ?? Number.POSITIVE_INFINITY;
-      while (k < values.length && this.grid_s <= start) {
-        k++;
-        this.step();
-      }
+      k = this.skip(values, k, start);
       if (k === values.length) return;
       if (this.firstSample < 0) this.open();
-      while (k < values.length && this.grid_s <= end) {
-        this.sum += values[k]!;
-        k++;
-        this.step();
-      }
+      k = this.add(values, k, end);
       if (this.grid_s > end) yield this.close(window!, false);
     }
   }
@@ -85,10 +78,38 @@ class EnergyRunnerSlicer implements Stage<SampleBlock | Gap, PublishedSlice> {
     }
   }
 
-  private step(): void {
-    this.s++;
-    this.before_s = this.grid_s;
-    this.grid_s += this.dt_s;
+  /** Steps over samples from k on up to a time; gives the first one behind it. (Locals: these loops meet every sample.) */
+  private skip(values: SampleArray, k: number, upTo_s: number): number {
+    const { dt_s } = this;
+    let { grid_s, before_s } = this;
+    const first = k;
+    while (k < values.length && grid_s <= upTo_s) {
+      k++;
+      before_s = grid_s;
+      grid_s += dt_s;
+    }
+    this.s += k - first;
+    this.grid_s = grid_s;
+    this.before_s = before_s;
+    return k;
+  }
+
+  /** Adds samples from k on up to a time; gives the first one behind it. */
+  private add(values: SampleArray, k: number, upTo_s: number): number {
+    const { dt_s } = this;
+    let { grid_s, before_s, sum } = this;
+    const first = k;
+    while (k < values.length && grid_s <= upTo_s) {
+      sum += values[k]!;
+      k++;
+      before_s = grid_s;
+      grid_s += dt_s;
+    }
+    this.s += k - first;
+    this.grid_s = grid_s;
+    this.before_s = before_s;
+    this.sum = sum;
+    return k;
   }
 
   private open(): void {

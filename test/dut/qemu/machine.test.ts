@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DutClient } from '../../../src/dut/client.ts';
+import { DirectLink } from '../../../src/dut/command-port.ts';
+import { directBlockBytes } from '../../../src/dut/protocol.ts';
+import { instruction_s, type QemuMachine, startQemu } from '../../../src/dut/qemu/machine.ts';
+import { PluginReader, type QemuEvent } from '../../../src/dut/qemu/plugin-events.ts';
+import { buildQemuDut, defaultQemuTools, type QemuBuild } from '../../../src/dut/qemu/toolchain.ts';
+import { DeviceError } from '../../../src/signal/errors.ts';
+import { hooks } from '../../support/c-compiler.ts';
+import { noQemu } from '../../support/qemu.ts';
+import { referenceAnswer, testSet } from '../../support/small-network.ts';
+
+type EdgeEvent = Extract<QemuEvent, { kind: 'edge' }>;
+
+const isEdge = (event: QemuEvent): event is EdgeEvent => event.kind === 'edge';
+const gaps = (edges: readonly QemuEvent[]) =>
+  edges.slice(1).map((edge, k) => edge.instructions - edges[k].instructions);
+
+/** Runs `work` against a freshly booted DUT and gives every event since power-on. */
+async function withDut(
+  build: QemuBuild,
+  work: (client: DutClient, lines: string[], machine: QemuMachine) => Promise<void>,
+): Promise<QemuEvent[]> {
+  const machine = await startQemu(build, defaultQemuTools().qemu);
+  const events: QemuEvent[] = [];
+  machine.onEvent((event) => events.push(event));
+  const lines: string[] = [];
+  const client = new DutClient(new DirectLink(machine.uart, directBlockBytes), {
+    onLine: (line) => lines.push(line.text),
+  });
+  try {
+    await machine.boot();
+    await client.open();
+    await work(client, lines, machine);
+  } finally {
+    await client.close();
+    await machine.close();
+  }
+  return events;
+}
+
+describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
+  const [input] = testSet();
+  let energy: QemuBuild;
+  let performance: QemuBuild;
+  beforeAll(async () => {
+    [energy, performance] = await Promise.all([buildQemuDut('energy'), buildQemuDut('performance')]);
+  });
+  afterAll(async () => {
+    await Promise.all([energy?.remove(), performance?.remove()]);
+  });
+
+  it('brackets the inferences of an energy run by two falling edges, the same number of instructions apart each time', async () => {
+    const lengths: number[] = [];
+    for (let run = 0; run < 2; run++) {
+      const events = await withDut(energy, async (client, lines) => {
+        expect(client.identity).toMatchObject({ model: 'kws01', mode: 'energy' });
+        expect(client.identity.name).toContain('SIMULATED');
+        await client.load(input.bytes);
+        expect((await client.infer(30, 2)).fields).toEqual(referenceAnswer(input.bytes));
+        expect(lines.filter((line) => line.startsWith('m-lap'))).toEqual([]);
+      });
+      const edges = events.filter(isEdge);
+      // The line goes up once; then a pulse at boot and two around the window.
+      expect(edges.map((edge) => edge.polarity[0]).join('')).toBe('rfrfrfr');
+      const [pulse] = gaps(edges.slice(1));
+      expect(pulse * instruction_s).toBeGreaterThanOrEqual(50e-6);
+      expect(pulse * instruction_s).toBeLessThan(52e-6);
+      const falls = edges.filter((edge) => edge.polarity === 'fall');
+      lengths.push(falls[2].instructions - falls[1].instructions);
+    }
+    expect(lengths[1]).toBe(lengths[0]);
+  });
+
+  it('tells one event for each byte on the wire', async () => {
+    let printed = 0;
+    const events = await withDut(energy, async (client, lines, machine) => {
+      machine.uart.onData((chunk) => {
+        printed += chunk.length;
+      });
+      const before = lines.length;
+      await client.command('profile');
+      expect(lines.length).toBeGreaterThan(before);
+    });
+    const text = 'm-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[kws01]\r\nm-ready\r\n';
+    expect(printed).toBe(text.length * (printed / text.length));
+    expect(events.filter((event) => event.kind === 'sent').length).toBeGreaterThanOrEqual(printed);
+  });
+
+  it('holds the line high during each inference in performance mode, and its laps agree with the count of instructions', async () => {
+    let laps: number[] = [];
+    const events = await withDut(performance, async (client) => {
+      expect(client.identity.mode).toBe('performance');
+      await client.load(input.bytes);
+      const answer = await client.infer(20, 1);
+      expect(answer.fields).toEqual(referenceAnswer(input.bytes));
+      laps = answer.laps_us;
+    });
+    const edges = events.filter(isEdge);
+    expect(edges.map((edge) => edge.polarity[0]).join('')).toBe(`f${'rf'.repeat(20)}`);
+    const lengths = gaps(edges.slice(1));
+    // Each inference takes the same instructions, and so does each rest (but for the loop's own end).
+    expect(new Set(lengths.filter((_, k) => k % 2 === 0)).size).toBe(1);
+    expect(new Set(lengths.filter((_, k) => k % 2 === 1)).size).toBe(1);
+    // The first lap is printed after it was taken: `m-lap-us-N` and the line end take their time on the wire.
+    const between_us = (edges.at(-1)!.instructions - edges[1].instructions) * instruction_s * 1e6;
+    expect(laps[1] - laps[0]).toBeGreaterThan(between_us);
+    expect(laps[1] - laps[0]).toBeLessThan(between_us + 2000 + 24 * 90);
+  });
+
+  it('answers an input that has the wrong size with the model’s own complaint, and lives on', async () => {
+    await withDut(performance, async (client, lines) => {
+      await client.load(input.bytes.subarray(0, 100));
+      await client.infer(1, 0);
+      expect(lines).toContain('Input db has 100 elemented, expected 490');
+      await expect(client.command('nonsense')).rejects.toThrow(/Unknown command/);
+      expect(await client.timestamp()).toBeGreaterThan(0);
+    });
+  });
+
+  it('says why QEMU does not start, and leaves no process', async () => {
+    await expect(startQemu({ ...energy, firmware: '/nowhere.elf' }, defaultQemuTools().qemu)).rejects.toMatchObject({
+      code: 'qemu.start',
+    });
+    await expect(startQemu({ ...energy, plugin: '/nowhere.so' }, defaultQemuTools().qemu)).rejects.toBeInstanceOf(
+      DeviceError,
+    );
+    await expect(startQemu(energy, '/nowhere/qemu')).rejects.toMatchObject({ code: 'qemu.start' });
+  });
+
+  it('marks an inference for the instructions that the README promises, and sends the sync pattern in even chips', async () => {
+    const firmware = join(energy.firmware, '..', 'cost.elf');
+    const include = ['include', 'ports/nrf51'].map((folder) => `-I${join(hooks, folder)}`);
+    const sources = ['ports/nrf51-qemu/startup.c', 'test/qemu/cost.c', 'src/jm_sync.c'].map((file) =>
+      join(hooks, file),
+    );
+    execFileSync(defaultQemuTools().armCompiler, [
+      ...['-std=c99', '-mcpu=cortex-m0', '-mthumb', '-O2', '-ffreestanding', '-nostdlib', '-nostartfiles'],
+      ...['-DJM_NRF51_TURNS_PER_16_US=125u', ...include, '-T', join(hooks, 'ports/nrf51-qemu/nrf51.ld')],
+      ...[...sources, '-lgcc', '-o', firmware],
+    ]);
+    const machine = await startQemu({ ...energy, firmware }, defaultQemuTools().qemu);
+    const edges: EdgeEvent[] = [];
+    const enough = new Promise<void>((resolve) => {
+      machine.onEvent((event) => {
+        if (isEdge(event)) edges.push(event);
+        if (edges.length === 9 + 127 + 1) resolve();
+      });
+    });
+    await machine.boot();
+    await enough;
+    await machine.close();
+    const cost = gaps(edges);
+    const promised =
+      /empty inference is (\d+) instruction from store to\s+store, one that calls an empty function (\d+)/.exec(
+        readFileSync(join(hooks, 'README.md'), 'utf8'),
+      );
+    expect(
+      edges
+        .slice(0, 5)
+        .map((edge) => edge.polarity[0])
+        .join(''),
+    ).toBe('frfrf');
+    expect([cost[1], cost[3]]).toEqual([Number(promised?.[1]), Number(promised?.[2])]);
+
+    const chips = edges.slice(-128);
+    const periods = gaps(chips.slice(0, 127)).map((n) => n * instruction_s * 1e6);
+    for (const period of periods) expect(Math.abs(period - 100)).toBeLessThan(3);
+    // x^7 + x^6 + 1 from all ones.
+    const pattern: number[] = [];
+    for (let register = 127; pattern.length < 127; ) {
+      pattern.push((register >> 6) & 1);
+      register = ((register << 1) | (((register >> 6) ^ (register >> 5)) & 1)) & 127;
+    }
+    expect(chips.slice(0, 127).map((edge) => (edge.polarity === 'rise' ? 1 : 0))).toEqual(pattern);
+  });
+});
+
+describe('reading the plugin', () => {
+  it('gives the same events whatever the chunks', () => {
+    const text = 'R 1554\nT 1600\nF 612899\n';
+    const whole = new PluginReader().push(text);
+    expect(whole).toEqual([
+      { kind: 'edge', polarity: 'rise', instructions: 1554 },
+      { kind: 'sent', instructions: 1600 },
+      { kind: 'edge', polarity: 'fall', instructions: 612_899 },
+    ]);
+    const reader = new PluginReader();
+    expect([...text].flatMap((character) => reader.push(character))).toEqual(whole);
+  });
+
+  it('throws on a line that the plugin cannot have written', () => {
+    expect(() => new PluginReader().push('X 12\n')).toThrow(/plugin wrote/);
+  });
+});

@@ -1,0 +1,52 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The C sources for the DUT side. */
+export const hooks = fileURLToPath(new URL('../../firmware-hooks/', import.meta.url));
+
+const compiler = process.env.CC ?? 'cc';
+
+/** Why C cannot be compiled for this machine, or null where it can. */
+export const noCompiler: string | null =
+  spawnSync(compiler, ['--version']).status === 0 ? null : `there is no C compiler (${compiler})`;
+/** The same for C++. */
+export const noCppCompiler: string | null =
+  spawnSync('c++', ['--version']).status === 0 ? null : 'there is no C++ compiler (c++)';
+
+/** Strict flags for the library's own code. */
+const cFlags = ['-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wconversion'];
+const cppFlags = ['-x', 'c++', '-std=c++11', '-pedantic', '-Wall', '-Wextra', '-Werror'];
+
+interface Program {
+  sources: string[];
+  includes: string[];
+  options?: string[];
+  language?: 'c' | 'c++';
+}
+
+/** Compiles files of firmware-hooks (paths relative to it) into a program for this machine. @returns its path */
+export function compileHooks({ sources, includes, options = [], language = 'c' }: Program): string {
+  const program = join(mkdtempSync(join(tmpdir(), 'joulemark-hooks-')), 'program');
+  execFileSync(
+    language === 'c' ? compiler : 'c++',
+    [
+      ...(language === 'c' ? cFlags : cppFlags),
+      ...['-O1', '-fsanitize=undefined', '-fno-sanitize-recover=all'],
+      ...options,
+      ...includes.map((folder) => `-I${join(hooks, folder)}`),
+      ...sources.map((source) => join(hooks, source)),
+      ...['-o', program],
+    ],
+    { stdio: ['ignore', 'inherit', 'pipe'] },
+  );
+  return program;
+}
+
+/** Runs a program to its end and gives what it printed. */
+export function runProgram(path: string, input = ''): { stdout: string; stderr: string; status: number | null } {
+  const { stdout, stderr, status } = spawnSync(path, { input, encoding: 'latin1', maxBuffer: 1 << 28 });
+  return { stdout, stderr, status };
+}

@@ -145,23 +145,28 @@ export class DutClient {
     try {
       await this.#link.prepare();
       const name = await this.#findName();
-      let profile: string | null = null;
-      let model: string | null = null;
-      await this.#exchange({
-        command: 'profile',
-        limit_ms: () => this.#limits.command_ms,
-        isComplete: () => model !== null,
-        missing: 'm-model-[...]',
-        onMessage: (message) => {
-          if (message.kind === 'profile') profile = message.text;
-          if (message.kind === 'model') model = message.text;
-        },
-      });
-      this.#identity = { name, profile, model: model!, mode: this.#mode };
+      const { profile, model } = await this.profile();
+      this.#identity = { name, profile, model, mode: this.#mode };
       return this.identity;
     } finally {
       this.#isOpening = false;
     }
+  }
+
+  /** Asks for firmware and model. */
+  async profile(): Promise<{ profile: string | null; model: string }> {
+    let profile: string | null = null;
+    let model: string | null = null;
+    await this.#simple(
+      'profile',
+      (message) => {
+        if (message.kind === 'profile') profile = message.text;
+        if (message.kind === 'model') model = message.text;
+      },
+      () => model !== null,
+      'm-model-[...]',
+    );
+    return { profile, model: model! };
   }
 
   /** The DUT's counter in us in performance mode; null in energy mode, where its pin pulses instead. */

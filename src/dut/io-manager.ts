@@ -21,7 +21,7 @@ export interface IoManagerOptions {
   time?: TimeSource;
   /** Baud rate between the board and the DUT. */
   dutBaud?: number;
-  /** Takes every line, the DUT's with their prefix, for the log. */
+  /** Takes every line of the board's own, for the log. */
   onLine?: (line: TimedLine) => void;
 }
 
@@ -211,13 +211,13 @@ export class IoManager {
   }
 
   #receive(line: TimedLine): void {
-    this.#options.onLine?.(line);
     const { text } = line;
     const prefix = dutPrefix.exec(text);
     if (prefix) {
       this.#dut.push({ ...line, text: text.slice(prefix[0].length) });
       return;
     }
+    this.#options.onLine?.(line);
     const lap = line.isDamaged ? null : /^m-lap-us-(\d{1,15})$/.exec(text.trim());
     if (lap) for (const listener of this.#timestampListeners) listener(Number(lap[1]), line.arrival_ns);
     else this.#own.push(line);

@@ -283,8 +283,11 @@ export class DutEmulator {
         return this.#db(words);
       case 'start':
         await this.#say('Listening for I2S data ... ');
-        return this.#say('DMA receive initiated.');
+        await this.#say('DMA receive initiated.');
+        await this.#timestamp();
+        return;
       case 'stop':
+        await this.#timestamp();
         await this.#say('Streaming stopped.');
         await this.#say('target activations: ');
         return this.#say('[]');

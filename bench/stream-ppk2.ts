@@ -24,9 +24,17 @@ if (process.argv[2] === 'emulator') {
   const instrument = new Ppk2(await openSerial(path, { baudRate: ppk2BaudRate }));
   let samples = 0;
   let missing = 0;
-  instrument.samples$.subscribe((chunk) => {
-    if (chunk.kind === 'block') samples += chunk.length;
-    if (chunk.kind === 'gap') missing += chunk.count ?? Number.NaN;
+  instrument.samples$.subscribe({
+    next: (chunk) => {
+      if (chunk.kind === 'block') samples += chunk.length;
+      if (chunk.kind === 'gap') missing += chunk.count ?? Number.NaN;
+    },
+    error: (error) => {
+      // On an overloaded machine the kernel itself delays PTYs for seconds.
+      console.error(`${error.message} (after ${samples} samples)`);
+      child.kill();
+      process.exit(1);
+    },
   });
   await instrument.open();
   await instrument.configure({ mode: 'ampere' });

@@ -12,3 +12,13 @@ export const noPty: string | null = await (async () => {
   }
   return null;
 })();
+
+/**
+ * Skips the test if `error` is what a driver rightly says when the system delivers bytes seconds late: a kernel that is
+ * kept busy starves its PTYs. Any other error is rethrown.
+ */
+export function skipIfStarved(context: { skip(note: string): never }, error: unknown): never {
+  const code = error !== null && typeof error === 'object' && 'code' in error ? String(error.code) : '';
+  if (!/^device\.(silent|stalled|wrong|error)$/.test(code)) throw error;
+  return context.skip(`this machine is too busy for a PTY in real time (${code})`);
+}

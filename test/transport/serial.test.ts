@@ -36,7 +36,7 @@ describe.skipIf(noPty !== null)(`a serial port on a PTY${noPty ? ` (skipped: ${n
     return { pty, port: await openSerial(pty.path, { baudRate: 115200, signals: { dtr: true } }) };
   };
 
-  it('carries every byte unchanged both ways, also CR, LF, 0 and control characters', async () => {
+  it('carries every byte unchanged both ways, also CR, LF, 0 and control characters', { retry: 3 }, async () => {
     const { pty, port } = await open();
     const all = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 255);
     const collect = (stream: typeof port) =>

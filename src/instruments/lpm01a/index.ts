@@ -1,3 +1,2 @@
-export { Lpm01a, type Lpm01aOptions, type Lpm01aSettings } from './driver.ts';
+export { Lpm01a, type Lpm01aSettings } from './driver.ts';
 export { Lpm01aEmulator, type Lpm01aEmulatorOptions, lpm01aFaults } from './emulator.ts';
-export { lpm01aBaudRate, lpm01aUsb } from './spec.ts';

@@ -1,3 +1,3 @@
-export { Ppk2, type Ppk2Options, type Ppk2Settings } from './driver.ts';
+export { Ppk2, type Ppk2Settings } from './driver.ts';
 export { Ppk2Emulator, ppk2Faults } from './emulator.ts';
-export { ppk2BaudRate, ppk2Usb } from './spec.ts';
+export { ppk2BaudRate } from './spec.ts';

@@ -33,8 +33,8 @@ export interface AuditPathsOptions {
  */
 export async function auditPaths(paths: readonly string[], options: AuditPathsOptions = {}): Promise<AuditDocument> {
   const index = (await Promise.all((options.index ?? []).map(readIndex))).flat();
-  const { sites, findings } = await findSites(paths, options);
-  const pool = new Pool(options.threads ?? threadsFor(sites.length), {
+  const { sites, findings, bytes } = await findSites(paths, options);
+  const pool = new Pool(options.threads ?? threadsFor(bytes), {
     labels: options.labels ?? null,
     trustedKeys: options.trustedKeys ?? [],
   });
@@ -59,20 +59,21 @@ export async function auditPaths(paths: readonly string[], options: AuditPathsOp
   return { schema: 'joulemark.audit/1', claims, findings, summary: summarize(claims, findings) };
 }
 
-/** Threads cost about 0.1 s to start, an average Tiny claim some milliseconds. */
-function threadsFor(claims: number): number {
-  return claims < 40 ? 0 : 2;
+/** Threads cost about 0.15 s of computing each to start; one thread audits some 100 MB in a second. */
+function threadsFor(bytes: number): number {
+  return bytes < 200e6 ? 0 : 2;
 }
 
 async function findSites(
   paths: readonly string[],
   options: AuditPathsOptions,
-): Promise<{ sites: ClaimSite[]; findings: Finding[] }> {
+): Promise<{ sites: ClaimSite[]; findings: Finding[]; bytes: number }> {
   const sites: ClaimSite[] = [];
   const findings: Finding[] = [];
   const failures: UsageError[] = [];
   const ids = new Set<string>();
   let folders = 0;
+  let bytes = 0;
   for (const path of paths) {
     try {
       for await (const item of walk(path)) {
@@ -87,6 +88,7 @@ async function findSites(
         for (const auditor of auditors) {
           try {
             const all = await auditor.find(folder, place);
+            if (all.length > 0) bytes += folder.files.reduce((sum, file) => sum + file.size_bytes, 0);
             for (const found of all) {
               if (only !== undefined && !auditor.exclusive && !Object.values(found.files).includes(only)) continue;
               const id = uniqueId(`${found.relative || basename(resolve(found.path))}#${found.mode}`, ids);
@@ -108,7 +110,7 @@ async function findSites(
     }
   }
   if (failures.length === paths.length && failures[0] !== undefined) throw failures[0];
-  return { sites, findings };
+  return { sites, findings, bytes };
 }
 
 function uniqueId(wanted: string, taken: Set<string>): string {

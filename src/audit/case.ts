@@ -1,8 +1,14 @@
+import { statSync } from 'node:fs';
 import { JoulemarkError } from '../signal/errors.ts';
 import { median } from '../stats/quantile.ts';
 import { compare, roundingOf, worstOf } from './compare.ts';
 import type { AuditedClaim, ClaimDraft, ClaimSite, Comparison, Figures, Observation, Plot } from './types.ts';
 import { reasonOf } from './walk.ts';
+
+/** The longest published log that could hold results is 5 MB; a results file is 3 kB. */
+const maxResults_bytes = 16 * 1024 * 1024;
+/** Windows of one claim that are compared one by one; a run has five. */
+export const maxWindows = 1000;
 
 /** What an audit of one claim gathers on its way. */
 export class Case {
@@ -28,6 +34,25 @@ export class Case {
 
   has(code: string): boolean {
     return this.observations.some((o) => o.code === code);
+  }
+
+  /**
+   * The file to read the printed figures from: the results file, else the log, which can hold them too. A results file
+   * of megabytes is none, and reading it would cost memory.
+   */
+  resultsFile(results: string | undefined, log: string | undefined): string | undefined {
+    const path = results ?? log;
+    if (path === undefined) return undefined;
+    try {
+      const { size } = statSync(path);
+      if (size <= maxResults_bytes) return path;
+      if (results === undefined) return undefined;
+      const message = `is ${size} bytes long; at most ${maxResults_bytes} are read`;
+      this.observe('results.unreadable', path, message, { size_bytes: size });
+    } catch (error) {
+      this.observe('results.unreadable', path, reasonOf(error));
+    }
+    return undefined;
   }
 
   /** Reads a file; where that fails the reason becomes an observation and the answer is null. */

@@ -60,7 +60,7 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The log holds more than an audit keeps',
     explanation: 'The log holds more results than any run of any benchmark; only its beginning was used.',
-    rule: 'At most 200,000 results.',
+    rule: 'At most 100,000 results.',
     source: 'Joulemark (docs/findings.md).',
     shows: 'The log.',
     reply: 'Submit the log of one run.',

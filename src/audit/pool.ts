@@ -6,6 +6,8 @@ import type { AuditedClaim, AuditOptions, ClaimSite } from './types.ts';
 
 /** Claims that a thread is given at a time. */
 const batch = 4;
+/** Claims under way at once in one thread: while one waits for its files, another computes. */
+const together = 4;
 
 /** What a worker thread answers to a batch of claims. */
 export interface PoolAnswer {
@@ -36,11 +38,11 @@ export class Pool {
   ): Promise<AuditedClaim[]> {
     const answers: AuditedClaim[] = new Array(sites.length);
     if (this.#workers.length === 0) {
-      for (const [k, site] of sites.entries()) {
+      await auditTogether(sites, this.#options, (k, claim) => {
         signal?.throwIfAborted();
-        answers[k] = await auditSite(site, this.#options);
-        onDone(site);
-      }
+        answers[k] = claim;
+        onDone(sites[k] as ClaimSite);
+      });
       return answers;
     }
     let next = 0;
@@ -74,4 +76,17 @@ export class Pool {
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
+}
+
+/** Audits claims in this thread, a few at once, and hands each over with its index. */
+export async function auditTogether(
+  sites: readonly ClaimSite[],
+  options: AuditOptions,
+  onDone: (k: number, claim: AuditedClaim) => void,
+): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    for (let k = next++; k < sites.length; k = next++) onDone(k, await auditSite(sites[k] as ClaimSite, options));
+  };
+  await Promise.all(Array.from({ length: Math.min(together, sites.length) }, worker));
 }

@@ -22,7 +22,7 @@ export interface LabelledAnswers {
 export async function auditAccuracy(site: ClaimSite, options: AuditOptions): Promise<AuditedClaim> {
   const audit = new Case(site);
   const logPath = site.files['er-log'];
-  const resultsPath = site.files['er-results'] ?? logPath;
+  const resultsPath = audit.resultsFile(site.files['er-results'], logPath);
   const log = logPath ? await audit.read('log.unreadable', logPath, () => readRunLog(logPath)) : null;
   const results = resultsPath
     ? await audit.read('results.unreadable', resultsPath, () => readResults(resultsPath))

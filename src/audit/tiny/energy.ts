@@ -3,7 +3,7 @@ import { type EnergyRunnerResults, readResults } from '../../capture/formats/ene
 import { readTimestamps, type Timestamps } from '../../capture/formats/energyrunner/timestamps.ts';
 import { openTrace, type TraceHeader } from '../../capture/formats/energyrunner/trace.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
-import { Case, medianOrNull } from '../case.ts';
+import { Case, maxWindows, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type Alignment, align, publishedPairs, tolerance_s } from './alignment.ts';
@@ -22,6 +22,8 @@ import { passTrace, type TracePass, type TraceWindow } from './trace-pass.ts';
 
 /** The rate of every published trace; at another one no public file settles what a value means. */
 const settledRate_Hz = 1000;
+/** More timestamps than any real file has. */
+const maxTimestamps = 10_000;
 /** Most that trace length and the time from trace on to trace off may differ (measured: 2.5 s on 123 runs). */
 const traceLengthTolerance_s = 2.5;
 /** A rate between log and trace beyond this is a sign of mixed files (provisional: no positive case is known). */
@@ -34,7 +36,7 @@ export async function auditEnergy(site: ClaimSite): Promise<AuditedClaim> {
   const log = paths['er-log']
     ? await audit.read('log.unreadable', paths['er-log'], () => readRunLog(paths['er-log'] as string))
     : null;
-  const resultsPath = paths['er-results'] ?? paths['er-log'];
+  const resultsPath = audit.resultsFile(paths['er-results'], paths['er-log']);
   const results = resultsPath
     ? await audit.read('results.unreadable', resultsPath, () => readResults(resultsPath))
     : null;
@@ -101,6 +103,10 @@ async function readStamps(audit: Case): Promise<Timestamps | null> {
   for (const { code, message } of stamps.warnings) {
     if (code === 'timestamps.repaired') audit.observe('timestamps.repaired', path, message);
   }
+  if (stamps.seconds.length > maxTimestamps) {
+    audit.observe('timestamps.damaged', path, `holds ${stamps.seconds.length} entries; a run has eleven`);
+    return null;
+  }
   if (stamps.seconds.some((t, i) => i > 0 && t < (stamps.seconds[i - 1] as number))) {
     audit.observe('timestamps.unsorted', path, 'the timestamps are not in ascending order', {
       timestamps_s: stamps.seconds.slice(0, 50),
@@ -157,7 +163,7 @@ function compareFields(
     ...(results?.energyWindows.map((w) => w.index) ?? []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);
-  for (const index of [...indices].sort((a, b) => a - b)) {
+  for (const index of [...indices].sort((a, b) => a - b).slice(0, maxWindows)) {
     const found = byIndex.get(index);
     const w = found?.window ?? null;
     const n = found?.n ?? null;

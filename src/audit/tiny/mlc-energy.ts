@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { MlcPower, MlcTrial } from '../../capture/formats/mlcommons/results-json.ts';
 import { median } from '../../stats/quantile.ts';
 import { numpySum } from '../../sync/slicing/numpy-sum.ts';
-import { Case } from '../case.ts';
+import { Case, maxWindows } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
@@ -100,7 +100,7 @@ function compareTrials(audit: Case, { results, trials }: MlcRun, energies: (Tria
     ...(results?.trials.length ? energies.flatMap((e) => (e === null ? [] : [e.index])) : []),
     ...(results?.trials.map((t) => t.index) ?? []),
   ]);
-  for (const index of [...indices].sort((a, b) => a - b)) {
+  for (const index of [...indices].sort((a, b) => a - b).slice(0, maxWindows)) {
     const print = results?.trials.find((t) => t.index === index);
     const e = energies.find((each) => each?.index === index) ?? null;
     const perInference_J = e === null || e.inferences === null ? null : e.energy_J / e.inferences;

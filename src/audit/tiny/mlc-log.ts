@@ -38,7 +38,9 @@ export interface LoggedWakeword {
 }
 
 const maxEntries = 200_000;
-const maxScores = 1000;
+const maxScores = 64;
+/** Longest list that a line can hold (65,536 bytes) and a run can give. */
+const maxListed = 10_000;
 /** The interface board prints its duty cycle in units of 10 us under a heading that says seconds. */
 const dutyTick_s = 1e-5;
 
@@ -136,5 +138,5 @@ function list(text: string): number[] | null {
   if (inside === undefined) return null;
   const parts = inside.split(/[\s,]+/).filter((part) => part !== '');
   const values = parts.map(Number);
-  return values.length <= maxEntries && values.every(Number.isFinite) ? values : null;
+  return values.length <= maxListed && values.every(Number.isFinite) ? values : null;
 }

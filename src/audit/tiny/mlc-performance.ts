@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { Case, medianOrNull } from '../case.ts';
+import { Case, maxWindows, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
@@ -33,7 +33,7 @@ export async function auditMlcPerformance(site: ClaimSite): Promise<AuditedClaim
     ...(results?.performanceWindows.length ? windows.map((w) => w.index) : []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);
-  for (const index of [...indices].sort((a, b) => a - b)) {
+  for (const index of [...indices].sort((a, b) => a - b).slice(0, maxWindows)) {
     const print = results?.performanceWindows.find((w) => w.index === index);
     const w = windows.find((each) => each.index === index);
     audit.windows.push([

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { type EnergyRunnerResults, readResults } from '../../capture/formats/energyrunner/results.ts';
 import { findProfile } from '../../scoring/profiles/index.ts';
-import { Case, medianOrNull } from '../case.ts';
+import { Case, maxWindows, medianOrNull } from '../case.ts';
 import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { checkInputs, checkLayout, checkLog, checkModel, checkWindows, simulatedMark } from './rules.ts';
@@ -27,7 +27,7 @@ const lapTolerance_rel = 0.1;
 export async function auditPerformance(site: ClaimSite): Promise<AuditedClaim> {
   const audit = new Case(site);
   const logPath = site.files['er-log'];
-  const resultsPath = site.files['er-results'] ?? logPath;
+  const resultsPath = audit.resultsFile(site.files['er-results'], logPath);
   const log = logPath ? await audit.read('log.unreadable', logPath, () => readRunLog(logPath)) : null;
   const results = resultsPath
     ? await audit.read('results.unreadable', resultsPath, () => readResults(resultsPath))
@@ -91,7 +91,7 @@ function comparePerformance(audit: Case, results: EnergyRunnerResults | null, wi
     ...(results?.performanceWindows.length ? windows.map((w) => w.index) : []),
     ...(results?.performanceWindows.map((w) => w.index) ?? []),
   ]);
-  for (const index of [...indices].sort((a, b) => a - b)) {
+  for (const index of [...indices].sort((a, b) => a - b).slice(0, maxWindows)) {
     const print = results?.performanceWindows.find((w) => w.index === index);
     const found = windows.find((w) => w.index === index);
     const runtime_s = found?.runtime_s ?? null;

@@ -25,9 +25,9 @@ export interface RunLog extends EnergyRunnerSession {
 }
 
 /** More than any real run: 248 anomaly files of 196 windows make 49,000 results. */
-const maxResults = 200_000;
+const maxResults = 100_000;
 /** The most scores that a benchmark has is 12. */
-const maxScores = 1000;
+const maxScores = 64;
 
 /**
  * Reads an EnergyRunner log, streamed. Memory is bounded whatever its size.

@@ -58,7 +58,7 @@ const beside = 4;
 /** A busy host catches up within this time; lost samples never come back. */
 const patience_s = 10;
 /** The skew is found anew so many times with the steps found so far taken out. */
-const passes = 3;
+const passes = 4;
 
 /**
  * Finds losses of whole multiples of `unit_ticks` (what a short counter cannot show: 64 samples for 6 bits) by the step
@@ -76,8 +76,9 @@ export function findHiddenLosses(arrivals: Arrivals, tickHz: number, unit_ticks:
     if (levels.scatter_ns() > unit_ns / 6) continue;
     let steps: Step[] = [];
     for (let pass = 0; pass < passes; pass++) {
-      levels.removeSkew(steps);
-      steps = refined(levels, stepsOf(levels, unit_ns));
+      levels.removeSkew(steps, unit_ns);
+      // While steps are still missing from the skew, it makes the others look smaller.
+      steps = refined(levels, stepsOf(levels, unit_ns, pass < passes - 1 ? 0.5 : 0.7));
     }
     const losses = steps.map(({ stretch, before_ns, step_ns }): HiddenLoss => {
       const units = Math.round(step_ns / unit_ns);
@@ -146,15 +147,20 @@ class Levels {
   }
 
   /** Takes the skew out of all lags, as the line through the levels without the steps tells it. */
-  removeSkew(steps: readonly Step[]): void {
+  removeSkew(steps: readonly Step[], unit_ns: number): void {
     const x = this.#earliest.map((k) => this.#time_ns[k]!);
+    // What the skew takes from a step measured with it is given back by rounding.
+    const whole = (step_ns: number) => {
+      const units = Math.max(1, Math.round(step_ns / unit_ns));
+      return Math.abs(step_ns - units * unit_ns) < 0.3 * unit_ns ? units * unit_ns : step_ns;
+    };
     const y = x.map((_, j) => {
-      return steps.reduce((level, step) => (step.stretch + 1 < j ? level - step.step_ns : level), this.level(j));
+      return steps.reduce((level, step) => (step.stretch + 1 < j ? level - whole(step.step_ns) : level), this.level(j));
     });
     let rate = huberLine(x, y)?.slope ?? 0;
     if (steps.length === 0) {
       // Before any step is known, the median over short distances: few of them span a step.
-      const far = Math.max(1, Math.floor(this.count / 8));
+      const far = Math.max(1, Math.floor(this.count / 16));
       const rates = x.slice(far).map((time, j) => (y[j + far]! - y[j]!) / (time - x[j]!));
       rate = median(rates.filter(Number.isFinite)) ?? 0;
     }
@@ -176,7 +182,7 @@ interface Step {
   step_ns: number;
 }
 
-function stepsOf(levels: Levels, unit_ns: number): Step[] {
+function stepsOf(levels: Levels, unit_ns: number, least_units: number): Step[] {
   const steps: Step[] = [];
   /** Everything before this stretch belongs to an earlier step. */
   let start = 0;
@@ -186,7 +192,7 @@ function stepsOf(levels: Levels, unit_ns: number): Step[] {
   };
   // A small step wants a second of arrivals behind it.
   const isSeen = ({ stretch, step_ns }: Step) =>
-    step_ns > 4 * unit_ns || (step_ns > 0.7 * unit_ns && stretch + 2 + beside <= levels.count);
+    step_ns > 4 * unit_ns || (step_ns > least_units * unit_ns && stretch + 2 + beside <= levels.count);
   const isForGood = ({ stretch, before_ns }: Step) =>
     levels.least(stretch + 2, stretch + 2 + levels.patience) > before_ns + unit_ns / 2;
   for (let j = 0; j + 3 < levels.count; j++) {

@@ -102,10 +102,10 @@ describe('losses behind a 6-bit counter', () => {
   });
 
   it('are not claimed where everything is later by no whole number of them', () => {
-    const found = receive({ seed: 3, late_ns: (k) => (k > 1500 ? 64 * 1e4 * 1.45 : 0) }).losses;
+    const found = receive({ seed: 3, late_ns: (k) => (k > 1500 ? 64 * 1e4 * 1.5 : 0) }).losses;
     expect(found).toHaveLength(1);
     expect(found[0]!.ticks).toBeNull();
-    expect(found[0]!.step_s).toBeCloseTo(928e-6, 3);
+    expect(found[0]!.step_s).toBeCloseTo(960e-6, 3);
   });
 
   it('cannot be seen in a recording of a second, which is said', () => {

@@ -31,9 +31,9 @@ export function figureText(figures: Figures, name: FigureName | null): string {
   return `${numberText(value)} ${units[name]}`;
 }
 
-/** Seven significant digits: what the runners print of usual values. */
+/** Eight significant digits: what the runners print of usual values. */
 export function numberText(value: number): string {
-  return String(Number(value.toPrecision(7)));
+  return String(Number(value.toPrecision(8)));
 }
 
 /** By how much the supported figure differs from the claimed one, or null where they agree to the printed digit. */

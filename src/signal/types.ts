@@ -95,6 +95,8 @@ export interface SampleBlock {
   /** Irregular sources only: each sample is integrated over [startTicks[i], endTicks[i]). */
   startTicks?: Float64Array;
   endTicks?: Float64Array;
+  /** Relative uncertainty of each sample where the source itself states one (PTDaemon); absent where it does not. */
+  u_rel?: Float64Array;
   /** Host-monotonic nanoseconds at which the block arrived, live only. Without it no clock fit can be redone. */
   arrival_ns?: number;
 }

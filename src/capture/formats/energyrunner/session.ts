@@ -30,7 +30,7 @@ export interface EnergyRunnerSession {
   calls: InferCall[];
   /** All m-lap-us in order, in us, with who printed them. */
   laps: { microseconds: number; from: 'dut' | 'io' | 'emon' }[];
-  /** Log time of `io: m-dut-passthrough(timestamp)`: the handshake edge, for aligning log and trace. */
+  /** Log time of `io: m-dut-passthrough(timestamp)` (or of `dut timestamp`): the handshake edge, for aligning log and trace. */
   handshake_s: number | null;
   traceOn_s: number | null;
   traceOff_s: number | null;
@@ -112,6 +112,10 @@ export class SessionGatherer {
           break;
         case 'passthrough':
           if (event.text === 'timestamp') session.handshake_s ??= entry.time_s;
+          break;
+        case 'command':
+          // Of a DUT on its own port nothing is passed through.
+          if (event.text === 'dut timestamp') session.handshake_s ??= entry.time_s;
           break;
         case 'trace':
           if (event.on) session.traceOn_s ??= entry.time_s;

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openEnergyRunner } from '../../src/capture/formats/energyrunner/index.ts';
+import { openRunFolder } from '../../src/capture/run-folder.ts';
+import { exportEnergyRunner } from '../../src/rig/energyrunner-export.ts';
+import { parseRig } from '../../src/rig/rig-file.ts';
+import { runBenchmark } from '../../src/rig/run-benchmark.ts';
+import { scorePublished } from '../../src/scoring/published.ts';
+import { temporaryFolder } from '../support/energyrunner-folder.ts';
+
+const { folder, remove } = temporaryFolder();
+afterAll(remove);
+
+async function runAndExport(name: string, rigText: string) {
+  const run = join(folder, name);
+  const { document } = await runBenchmark(parseRig(rigText, name), { folder: run, rigText });
+  const out = join(folder, `${name}-energyrunner`);
+  const score = await exportEnergyRunner(await openRunFolder(run), out);
+  return { document, score, out };
+}
+
+describe('a run of the virtual rig in the layout of EnergyRunner', () => {
+  test('is scored again to the digits that it prints, and agrees with the run', async () => {
+    const { document, out } = await runAndExport('kws', 'version: 1\ninstrument: {settings: {rate_Hz: 2000}}\n');
+    const recording = await openEnergyRunner(out);
+    const again = await scorePublished(recording);
+    const { printed } = recording;
+    expect(again.windows.map(({ index }) => index)).toEqual([2, 4, 6, 8, 10]);
+    again.windows.forEach((window, k) => {
+      const shown = printed!.energyWindows[k];
+      expect(shown.energy_uJ!.text).toBe(window.energy_uJ.toFixed(3));
+      expect(shown.power_uW!.text).toBe(window.power_uW.toFixed(3));
+      expect(shown.energyPerInference_uJ!.text).toBe(window.energyPerInference_uJ!.toFixed(3));
+      expect(printed!.performanceWindows[k].throughput_ips!.text).toBe(window.throughput_ips!.toFixed(3));
+    });
+    expect(printed!.medianEnergy_uJ!.text).toBe(again.median.energyPerInference_uJ!.toFixed(3));
+    // Edges in whole milliseconds on windows of 10 s.
+    expect(again.median.energyPerInference_uJ! / document.median.energyPerInference_uJ!).toBeCloseTo(1, 3);
+    expect(again.simulated).toBe(true);
+    expect(again.warnings).toEqual([]);
+    expect(readFileSync(join(out, 'log.txt'), 'utf8')).toContain('m-name-dut-[SIMULATED');
+  });
+
+  test('tells of lost samples', async () => {
+    const { score, out } = await runAndExport(
+      'dropped',
+      'version: 1\nfaults: [dropped-samples]\ninstrument: {settings: {rate_Hz: 2000}}\n',
+    );
+    expect(score.warnings.map(({ code }) => code)).toContain('samples.dropped');
+    expect(readFileSync(join(out, 'log.txt'), 'utf8')).toMatch(/m-\[Dropped \d+ packets out of \d+, /);
+  });
+
+  test('is refused where there is no handshake', async () => {
+    await expect(
+      runAndExport('per-inference', 'version: 1\nprofile: per-inference\ninferences: 5\n'),
+    ).rejects.toMatchObject({ code: 'export.impossible' });
+  });
+});

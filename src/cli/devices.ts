@@ -1,4 +1,5 @@
-import { type FoundDevice, instrumentFamilies } from '../instruments/family.ts';
+import { instrumentFamilies } from '../instruments/families.ts';
+import type { FoundDevice } from '../instruments/family.ts';
 import { printable } from '../report/text.ts';
 import { DeviceError } from '../signal/errors.ts';
 import type { CommonOptions } from './options.ts';

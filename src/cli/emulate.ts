@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { instrumentFamilies } from '../instruments/family.ts';
+import { instrumentFamilies } from '../instruments/families.ts';
 import { parseSignal } from '../instruments/signal-spec.ts';
 import { UsageError } from '../signal/errors.ts';
 import { realTime } from '../transport/time.ts';

@@ -59,9 +59,3 @@ export interface InstrumentFamily {
   resolution_rel(meanCurrent_A: number): number | null;
   faults: Readonly<Record<string, string>>;
 }
-
-/** Every family, loaded when it is asked for, in the order in which they are listed. */
-export const instrumentFamilies: Readonly<Record<string, () => Promise<InstrumentFamily>>> = {
-  ppk2: async () => (await import('./ppk2/family.ts')).ppk2Family,
-  lpm01a: async () => (await import('./lpm01a/family.ts')).lpm01aFamily,
-};

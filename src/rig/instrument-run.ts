@@ -1,7 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import type { InferenceWindow } from '../dut/virtual/index.ts';
+import { instrumentFamilies } from '../instruments/families.ts';
 import type { EmulatedInstrument, InstrumentFamily } from '../instruments/family.ts';
-import { instrumentFamilies } from '../instruments/family.ts';
 import type { InstrumentChunk, InstrumentIdentity } from '../instruments/power-instrument.ts';
 import type { Plant } from '../plant/plant.ts';
 import { UsageError } from '../signal/errors.ts';

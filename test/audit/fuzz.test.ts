@@ -15,7 +15,7 @@ import { renderAuditTable } from '../../src/report/audit/terminal.ts';
 import { energyRun, performanceRun, writeEnergyRun, writeTexts } from '../support/tiny-run.ts';
 
 /** Rounds of each property; a longer run raises it. */
-const rounds = Number(process.env.FUZZ_ROUNDS ?? 150);
+const rounds = Number(process.env.JOULEMARK_FUZZ ?? 150);
 const options = { numRuns: rounds, seed: 20_240_101 };
 
 let root: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { instrumentFamilies } from '../../src/instruments/family.ts';
+import { instrumentFamilies } from '../../src/instruments/families.ts';
 import { instrumentPorts } from '../../src/instruments/serial-family.ts';
 import { SteppedSignal } from '../../src/instruments/signals.ts';
 import { UsageError } from '../../src/signal/errors.ts';

@@ -1,0 +1,7 @@
+import type { InstrumentFamily } from './family.ts';
+
+/** Every family, loaded when it is asked for, in the order in which they are listed. */
+export const instrumentFamilies: Readonly<Record<string, () => Promise<InstrumentFamily>>> = {
+  ppk2: async () => (await import('./ppk2/family.ts')).ppk2Family,
+  lpm01a: async () => (await import('./lpm01a/family.ts')).lpm01aFamily,
+};

@@ -1,3 +1,4 @@
+import { DeviceError } from '../signal/errors.ts';
 import type { ByteStream, CloseReason } from './byte-stream.ts';
 import { alreadyClosed, missingModule, openFailure, stalled, vanished } from './errors.ts';
 import { realTime, within } from './time.ts';
@@ -26,6 +27,12 @@ export interface SerialOptions {
   baudRate: number;
   /** Control lines to set after opening. Ports without them (a PTY, many USB devices) ignore this. */
   signals?: { dtr?: boolean; rts?: boolean };
+}
+
+/** An open serial port: bytes, and the levels of its input lines. */
+export interface SerialPortStream extends ByteStream {
+  /** @throws DeviceError `device.no-control-lines` where the port has none (a PTY) */
+  inputLines(): Promise<{ cts: boolean; dsr: boolean }>;
 }
 
 type SerialModule = Pick<typeof import('serialport'), 'SerialPort'>;
@@ -75,7 +82,7 @@ export async function openSerial(
   path: string,
   options: SerialOptions,
   loader: LoadSerial = loadSerialport,
-): Promise<ByteStream> {
+): Promise<SerialPortStream> {
   const SerialPort = await load(loader);
   let port: InstanceType<typeof SerialPort>;
   try {
@@ -95,7 +102,7 @@ export async function openSerial(
   return new SerialStream(path, port);
 }
 
-class SerialStream implements ByteStream {
+class SerialStream implements SerialPortStream {
   readonly name: string;
   readonly closed: Promise<CloseReason>;
   readonly #port: InstanceType<SerialModule['SerialPort']>;
@@ -143,6 +150,25 @@ class SerialStream implements ByteStream {
       // Without this the port pauses once it has no listener, and stale bytes would greet the next one.
       this.#port.resume();
     };
+  }
+
+  async inputLines(): Promise<{ cts: boolean; dsr: boolean }> {
+    const asked = new Promise<{ cts: boolean; dsr: boolean }>((resolve, reject) => {
+      this.#port.get((error, status) => {
+        if (!error && status) resolve({ cts: status.cts, dsr: status.dsr });
+        else {
+          reject(
+            new DeviceError('device.no-control-lines', {
+              where: this.name,
+              problem: `its control lines cannot be read: ${error?.message ?? 'no answer'}`,
+              remedy: 'use a serial adapter that has CTS and DSR',
+              cause: error,
+            }),
+          );
+        }
+      });
+    });
+    return within(realTime, LIMIT_MS, asked, () => stalled(this.name, 'reading the control lines'));
   }
 
   async close(): Promise<void> {

@@ -39,7 +39,7 @@ describe.skipIf(noPty !== null)(`a serial port on a PTY${noPty ? ` (skipped: ${n
   it('carries every byte unchanged both ways, also CR, LF, 0 and control characters', { retry: 3 }, async () => {
     const { pty, port } = await open();
     const all = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 255);
-    const collect = (stream: typeof port) =>
+    const collect = (stream: typeof pty.device) =>
       new Promise<Uint8Array>((resolve) => {
         const got = new Uint8Array(all.length);
         let n = 0;

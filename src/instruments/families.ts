@@ -4,4 +4,6 @@ import type { InstrumentFamily } from './family.ts';
 export const instrumentFamilies: Readonly<Record<string, () => Promise<InstrumentFamily>>> = {
   ppk2: async () => (await import('./ppk2/family.ts')).ppk2Family,
   lpm01a: async () => (await import('./lpm01a/family.ts')).lpm01aFamily,
+  js110: async () => (await import('./js110/family.ts')).js110Family,
+  js220: async () => (await import('./js220/family.ts')).js220Family,
 };

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { js110Faults } from '../../src/instruments/js110/index.ts';
 import { lpm01aFaults } from '../../src/instruments/lpm01a/index.ts';
 import { ppk2Faults } from '../../src/instruments/ppk2/index.ts';
 
 const families = [
   { family: 'ppk2', faults: ppk2Faults },
   { family: 'lpm01a', faults: lpm01aFaults },
+  { family: 'js110', faults: js110Faults },
 ];
 
 describe('the page of an instrument', () => {

@@ -1,0 +1,470 @@
+import { Subject } from 'rxjs';
+import { z } from 'zod';
+import { DeviceError, FormatError, UsageError } from '../../signal/errors.ts';
+import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import { realTime, type TimeSource, wait } from '../../transport/time.ts';
+import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
+import { LogicEdges } from '../logic-edges.ts';
+import {
+  type CommonSettings,
+  type InstrumentChunk,
+  type InstrumentEvent,
+  type InstrumentIdentity,
+  isSimulatedSerial,
+  type PowerInstrument,
+} from '../power-instrument.ts';
+import { parseSettings } from '../settings.ts';
+import { Js110Decoder } from './decoder.ts';
+import {
+  calibrationLength,
+  encodeExtio,
+  encodeSettings,
+  inRequest,
+  type Js110CalibrationRecord,
+  type Js110Statistics,
+  type Js110Status,
+  js110Lengths,
+  outRequest,
+  parseCalibration,
+  parseExtio,
+  parseInfo,
+  parseStatus,
+} from './protocol.ts';
+import {
+  js110Accuracy,
+  js110Calibration,
+  js110Endpoint,
+  js110FrameBytes,
+  js110Gpi,
+  js110IoVoltages_V,
+  js110Ranges,
+  js110Rate_Hz,
+  js110Request,
+  js110Select,
+  js110SettingsResult,
+  js110Source,
+  js110Streaming,
+  js110VoltageRange,
+} from './spec.ts';
+import { js110DefaultSuppression, maxManualWindow, maxPrePost } from './suppression.ts';
+
+/** What a rig file may say under `settings`. */
+export const js110SettingsSchema = z.strictObject({
+  rate_Hz: z.literal(js110Rate_Hz).optional().describe(`Only ${js110Rate_Hz}.`),
+  currentRange: z
+    .enum(Object.keys(js110Select) as (keyof typeof js110Select)[])
+    .optional()
+    .describe('Default `auto`. `off` opens the path: the device under test loses its supply.'),
+  voltageRange: z
+    .enum(Object.keys(js110VoltageRange) as (keyof typeof js110VoltageRange)[])
+    .optional()
+    .describe('Default `15 V`.'),
+  ioVoltage_V: z
+    .literal([...js110IoVoltages_V])
+    .optional()
+    .describe(
+      'Level of the pins IN0 and IN1: that of the device under test, or they read 0. Absent = as the instrument is set.',
+    ),
+  suppression: z
+    .strictObject({
+      mode: z
+        .enum(['off', 'mean', 'interp', 'nan'])
+        .optional()
+        .describe(
+          '`interp`: a straight line between the samples before and after. `mean`: the mean of the samples before and ' +
+            'after. `nan`: the samples are missing. `off`: nothing is done. Default `interp`.',
+        ),
+      window: z
+        .union([z.enum(['n', 'm']), z.int().min(0).max(maxManualWindow)])
+        .optional()
+        .describe('Table of window lengths by ranges, or one length in samples for every change. Default `n`.'),
+      pre: z.int().min(0).max(maxPrePost).optional().describe('`mean`: samples before the window. Default 1.'),
+      post: z.int().min(1).max(maxPrePost).optional().describe('`mean`: samples after the window. Default 1.'),
+    })
+    .optional()
+    .describe('What becomes of the samples just after a change of range.'),
+});
+
+export type Js110Settings = CommonSettings & z.infer<typeof js110SettingsSchema>;
+
+export interface Js110Options {
+  time?: TimeSource;
+}
+
+const CLOCK = 'instrument';
+const STREAM = 'main';
+const INPUTS = ['IN0', 'IN1'];
+
+const STATUS_POLL_MS = 4;
+const SETTINGS_LIMIT_MS = 1800;
+const CALIBRATION_CHUNK = 4096;
+const CALIBRATION_HEADER = 32;
+/** 16 transfers of 4 ms each bridge the pauses of a busy computer. */
+const TRANSFERS = 16;
+const TRANSFER_BYTES = 64 * js110FrameBytes;
+/** Frames of an earlier measurement that wait in the instrument come at once. */
+const STALE_MS = 10;
+/** Samples still come for some milliseconds after streaming was switched off. */
+const STOP_DRAIN_MS = 20;
+const SILENCE_MS = 1000;
+const SILENCE_CHECK_MS = 250;
+
+type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
+
+/** Joulescope JS110. It has no supply: it stands between a supply and the device under test, which stays powered at close(). */
+export class Js110 implements PowerInstrument<Js110Settings> {
+  readonly #device: UsbDevice;
+  readonly #time: TimeSource;
+  readonly #chunks = new Subject<InstrumentChunk>();
+  readonly samples$ = this.#chunks.asObservable();
+  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: js110Rate_Hz, kind: 'instrument', epoch_ns: null }];
+  readonly supply = null;
+
+  #state: State = 'closed';
+  #identity: InstrumentIdentity | null = null;
+  #calibration: Js110CalibrationRecord | null = null;
+  #settings: Js110Settings | null = null;
+
+  #stream: UsbInStream | null = null;
+  #decoder: Js110Decoder | null = null;
+  #edges: LogicEdges | null = null;
+  #lastBytes_ns = 0;
+  #stopWatching: () => void = () => {};
+  #isOverloaded = false;
+
+  constructor(device: UsbDevice, options: Js110Options = {}) {
+    this.#device = device;
+    this.#time = options.time ?? realTime;
+    device.closed.then((reason) => {
+      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
+    });
+  }
+
+  async open(): Promise<InstrumentIdentity> {
+    await this.#checkLoopback();
+    const notices: string[] = [];
+    this.#calibration = await this.#readCalibration(notices);
+    const info = parseInfo(await this.#device.controlIn(inRequest(js110Request.info), js110Lengths.info));
+    if (info?.firmware == null) notices.push('it does not tell its firmware version');
+    const status = await this.#readStatus();
+    if (status === null) throw this.#unexpected('a status packet');
+    const serial = this.#device.serial ?? (await this.#readSerialNumber());
+    this.#state = 'open';
+    this.#identity = {
+      family: 'js110',
+      model: js110Accuracy.model,
+      serial,
+      firmware: info?.firmware ?? null,
+      hardware: info?.hardware ?? null,
+      simulated: isSimulatedSerial(serial),
+      connection: this.#device.name,
+      rates_Hz: [js110Rate_Hz],
+      supplyRange_V: null,
+      notices,
+    };
+    return this.#identity;
+  }
+
+  describe(): InstrumentIdentity {
+    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
+    return this.#identity;
+  }
+
+  async configure(settings: Js110Settings): Promise<void> {
+    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#check(settings);
+    const kept = parseExtio(await this.#device.controlIn(inRequest(js110Request.extio), js110Lengths.extio));
+    if (kept === null) throw this.#unexpected('an extio packet');
+    this.#settings = settings;
+    const inputs = this.#inputs.length;
+    await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.off));
+    await this.#send(
+      js110Request.extio,
+      encodeExtio({
+        ...kept,
+        currentGpi: inputs > 0 ? js110Gpi.gpi0 : js110Gpi.none,
+        voltageGpi: inputs > 1 ? js110Gpi.gpi1 : js110Gpi.none,
+        ioVoltage_mV: settings.ioVoltage_V === undefined ? kept.ioVoltage_mV : Math.round(settings.ioVoltage_V * 1000),
+      }),
+    );
+    this.#state = 'configured';
+  }
+
+  get streams(): readonly StreamInfo[] {
+    if (!this.#settings) throw this.#wrongOrder('streams', 'configure()');
+    return [
+      {
+        id: STREAM,
+        rail: 'main',
+        clock: CLOCK,
+        ticksPerSample: 1,
+        quantities: ['current', 'voltage', 'power'],
+        precision: 'f32',
+        semantics: 'mean-forward',
+        groupDelay_s: null,
+        scale: {},
+        assumedVoltage_V: null,
+        ranges: js110Ranges(this.#calibration!.currentGain),
+        logicInputs: [...this.#inputs],
+        calibration: null,
+      },
+    ];
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#decoder = new Js110Decoder({
+      calibration: this.#calibration!,
+      suppression: { ...js110DefaultSuppression, ...this.#settings!.suppression },
+      hasLogic: this.#inputs.length > 0,
+      stream: STREAM,
+      where: this.#device.name,
+    });
+    this.#edges = new LogicEdges(CLOCK, this.#inputs);
+    this.#stream = this.#device.streamIn(
+      js110Endpoint,
+      { transfers: TRANSFERS, transferLength: TRANSFER_BYTES },
+      (bytes) => this.#sample(bytes),
+    );
+    // What comes before belongs to an earlier measurement.
+    await wait(this.#time, STALE_MS);
+    this.#state = 'sampling';
+    this.#lastBytes_ns = this.#time.now_ns();
+    this.#watch();
+    await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.on));
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state !== 'sampling') return;
+    await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.off));
+    await wait(this.#time, STOP_DRAIN_MS);
+    await this.#stream!.stop();
+    // The instrument may have vanished meanwhile.
+    if (!this.#isSampling()) return;
+    this.#endSampling();
+    this.#chunks.complete();
+  }
+
+  async close(): Promise<void> {
+    await this.stop().catch(() => {});
+    await this.#stream?.stop();
+    this.#stopWatching();
+    this.#state = 'closed';
+    this.#chunks.complete();
+    await this.#device.close();
+  }
+
+  /**
+   * Charge, energy and extremes that the instrument itself has summed up since its sensor was powered; null where its
+   * firmware has none. An independent check of the samples.
+   * @throws DeviceError of the transport
+   */
+  async readStatistics(): Promise<Js110Statistics | null> {
+    return (await this.#readStatus())?.statistics ?? null;
+  }
+
+  get #inputs(): readonly string[] {
+    return this.#settings?.logicInputs ?? INPUTS;
+  }
+
+  #isSampling(): boolean {
+    return this.#state === 'sampling';
+  }
+
+  #check({ logicInputs, maxVoltage_V: _, ...own }: Js110Settings): void {
+    parseSettings('js110', js110SettingsSchema, own);
+    if ((logicInputs?.length ?? 0) > INPUTS.length) {
+      throw new UsageError('instrument.settings', {
+        where: 'instrument.settings.logicInputs',
+        problem: 'names more than 2 inputs',
+        remedy: 'name IN0 and IN1 at most',
+      });
+    }
+  }
+
+  #encodeSettings(streaming: number): Uint8Array {
+    const { currentRange = 'auto', voltageRange = '15 V' } = this.#settings!;
+    return encodeSettings({
+      sensorPower: true,
+      select: js110Select[currentRange],
+      source: js110Source.raw,
+      voltageRange,
+      streaming,
+    });
+  }
+
+  async #checkLoopback(): Promise<void> {
+    const sent = Uint8Array.from({ length: 16 }, (_, k) => k + 1);
+    await this.#device.controlOut(outRequest(js110Request.loopbackBuffer), sent);
+    const got = await this.#device.controlIn(inRequest(js110Request.loopbackBuffer), sent.length);
+    if (Buffer.compare(sent, got) !== 0) throw this.#unexpected('the echo of a JS110');
+  }
+
+  async #readCalibration(notices: string[]): Promise<Js110CalibrationRecord> {
+    try {
+      return await this.#readRecord(js110Calibration.active);
+    } catch (cause) {
+      if (!(cause instanceof FormatError)) throw cause;
+      notices.push(`the factory calibration stands in for the active one (${cause.message})`);
+    }
+    try {
+      return await this.#readRecord(js110Calibration.factory);
+    } catch (cause) {
+      if (!(cause instanceof FormatError)) throw cause;
+      throw new DeviceError('device.calibration', {
+        where: cause.where,
+        problem: `it holds no usable calibration: ${cause.message}`,
+        remedy: cause.remedy,
+        cause,
+      });
+    }
+  }
+
+  async #readRecord(which: number): Promise<Js110CalibrationRecord> {
+    const read = (offset: number, length: number) =>
+      this.#device.controlIn(inRequest(js110Request.calibration, which, offset), length);
+    const header = await read(0, CALIBRATION_HEADER);
+    const length = calibrationLength(header, this.#device.name);
+    const record = new Uint8Array(length);
+    record.set(header);
+    for (let at = header.length; at < length; ) {
+      const part = await read(at, Math.min(CALIBRATION_CHUNK, length - at));
+      // parseCalibration() then says where it ends.
+      if (part.length === 0) return parseCalibration(record.subarray(0, at), this.#device.name);
+      record.set(part.subarray(0, length - at), at);
+      at += part.length;
+    }
+    return parseCalibration(record, this.#device.name);
+  }
+
+  async #readSerialNumber(): Promise<string> {
+    const bytes = await this.#device.controlIn(inRequest(js110Request.serialNumber), js110Lengths.serialNumber);
+    return Buffer.from(bytes).toString('hex');
+  }
+
+  /** Null if the answer is no status packet. */
+  async #readStatus(): Promise<Js110Status | null> {
+    return parseStatus(await this.#device.controlIn(inRequest(js110Request.status), js110Lengths.status));
+  }
+
+  /** Sends settings or extio and waits until the instrument has carried them out. */
+  async #send(request: number, bytes: Uint8Array): Promise<void> {
+    await this.#device.controlOut(outRequest(request), bytes);
+    const deadline_ns = this.#time.now_ns() + SETTINGS_LIMIT_MS * 1e6;
+    while (this.#time.now_ns() < deadline_ns) {
+      await wait(this.#time, STATUS_POLL_MS);
+      const status = await this.#readStatus();
+      if (status === null) continue;
+      switch (status.settingsResult) {
+        case js110SettingsResult.done:
+          return;
+        case js110SettingsResult.pending:
+        case js110SettingsResult.busy:
+          continue;
+      }
+      throw new DeviceError('device.setting', {
+        where: this.#device.name,
+        problem: `it answered its settings with error ${status.settingsResult}`,
+        remedy: 'plug it in again and start again',
+      });
+    }
+    throw new DeviceError('device.stalled', {
+      where: this.#device.name,
+      problem: `it did not carry out its settings within ${SETTINGS_LIMIT_MS} ms`,
+      remedy: 'plug it in again and start again',
+    });
+  }
+
+  #sample(bytes: Uint8Array): void {
+    if (!this.#isSampling()) return;
+    const arrival_ns = this.#time.now_ns();
+    this.#lastBytes_ns = arrival_ns;
+    try {
+      this.#emit(this.#decoder!.push(bytes), arrival_ns);
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      this.#fail(error, 'invalid');
+    }
+  }
+
+  #emit(items: readonly (SampleBlock | Gap)[], arrival_ns: number): void {
+    for (const item of items) {
+      if (item.kind === 'gap') {
+        this.#edges!.gap(item);
+        this.#chunks.next(item);
+        continue;
+      }
+      item.arrival_ns = arrival_ns;
+      this.#chunks.next(item);
+      const edges = this.#edges!.push(item);
+      if (edges) this.#chunks.next(edges);
+      this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: item.firstTick + item.length - 1 });
+      this.#noteOverload(item);
+    }
+  }
+
+  #noteOverload(block: SampleBlock): void {
+    const at = block.flags?.findIndex((flags) => (flags & SampleFlag.saturated) !== 0) ?? -1;
+    if (at >= 0 && !this.#isOverloaded) {
+      this.#event('overload', 'a converter is at the end of its scale', block.firstTick + at);
+    }
+    this.#isOverloaded = at >= 0;
+  }
+
+  #event(code: InstrumentEvent['code'], text: string, tick: number): void {
+    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick, text, arrival_ns: this.#time.now_ns() });
+  }
+
+  #watch(): void {
+    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
+      if (this.#time.now_ns() - this.#lastBytes_ns < SILENCE_MS * 1e6) {
+        this.#watch();
+        return;
+      }
+      this.#fail(
+        new DeviceError('device.stalled', {
+          where: this.#device.name,
+          problem: `no samples for ${SILENCE_MS} ms`,
+          remedy: 'plug the JS110 into another USB port (no hub), close other programs that use it, and start again',
+        }),
+        'unknown',
+      );
+    });
+  }
+
+  #endSampling(): void {
+    this.#stopWatching();
+    this.#state = 'stopped';
+    this.#emit(this.#decoder!.end(), this.#time.now_ns());
+  }
+
+  /** Ends the stream with a Gap of unknown length and the error. */
+  #fail(error: DeviceError, cause: Gap['cause']): void {
+    if (!this.#isSampling()) return;
+    this.#endSampling();
+    this.#emit([{ kind: 'gap', stream: STREAM, firstTick: this.#decoder!.arrivedTick, count: null, cause }], 0);
+    if (cause !== 'unplugged') {
+      this.#device
+        .controlOut(outRequest(js110Request.settings), this.#encodeSettings(js110Streaming.off))
+        .catch(() => {});
+    }
+    this.#stream?.stop();
+    this.#chunks.error(error);
+  }
+
+  #unexpected(what: string): DeviceError {
+    return new DeviceError('device.wrong', {
+      where: this.#device.name,
+      problem: `it does not answer with ${what}`,
+      remedy: 'check that this is a JS110 and not its boot loader, and plug it in again',
+    });
+  }
+
+  #wrongOrder(call: string, needed: string): DeviceError {
+    return new DeviceError('device.not-open', {
+      where: this.#device.name,
+      problem: `${call} was called out of order`,
+      remedy: `call ${needed} first`,
+    });
+  }
+}

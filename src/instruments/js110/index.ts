@@ -1,0 +1,3 @@
+export { Js110, type Js110Options, type Js110Settings } from './driver.ts';
+export { Js110Emulator, js110Faults } from './emulator.ts';
+export { js110Usb } from './spec.ts';

@@ -1,0 +1,200 @@
+import type { Edge, Polarity } from '../signal/types.ts';
+import { fitPulses } from './clock-fit.ts';
+import type { ClockModel, ClockRef } from './clock-model.ts';
+
+/**
+ * A coded sync pattern: the DUT plays one period of an m-sequence, a chip at a time, on a pin (high for 1) or as its
+ * current (more for 1). firmware-hooks/include/jm_sync.h plays the same ones.
+ */
+export interface SyncPattern {
+  /** 2^order - 1 chips; 7, 9, 10 or 11. */
+  order: number;
+  /** Nominal length of a chip. */
+  chip_s: number;
+}
+
+/** Taps of the primitive polynomials: x^7 + x^6 + 1, x^9 + x^5 + 1, x^10 + x^7 + 1, x^11 + x^9 + 1 (P. Alfke, Xilinx XAPP052, 1996). */
+export const polynomials: Readonly<Record<number, readonly number[]>> = {
+  7: [7, 6],
+  9: [9, 5],
+  10: [10, 7],
+  11: [11, 9],
+};
+
+/**
+ * One period of the m-sequence: a Fibonacci shift register of `order` stages, all 1 at the start. Each chip is the last
+ * stage; then the sum modulo 2 of the tapped stages enters the first.
+ * @throws RangeError for an order without a polynomial
+ */
+export function mSequence(order: number): Uint8Array {
+  const taps = polynomials[order];
+  if (taps === undefined) throw new RangeError(`there is no sync pattern of order ${order}`);
+  const mask = 2 ** order - 1;
+  let stages = mask;
+  return Uint8Array.from({ length: mask }, () => {
+    const chip = (stages >> (order - 1)) & 1;
+    let sum = 0;
+    for (const tap of taps) sum ^= (stages >> (tap - 1)) & 1;
+    stages = ((stages << 1) | sum) & mask;
+    return chip;
+  });
+}
+
+/** The clock that a pattern keeps: one tick a chip, 0 at its beginning. */
+export function patternClock(pattern: SyncPattern): ClockRef {
+  return { id: 'pattern', tickHz: 1 / pattern.chip_s };
+}
+
+/** Where a line that idles low changes in a pattern, in chips from its beginning. */
+export function patternEdges(pattern: SyncPattern): { chip: number; polarity: Polarity }[] {
+  const chips = mSequence(pattern.order);
+  const edges: { chip: number; polarity: Polarity }[] = [];
+  let level = 0;
+  for (let k = 0; k <= chips.length; k++) {
+    const next = k < chips.length ? chips[k]! : 0;
+    if (next !== level) edges.push({ chip: k, polarity: next === 1 ? 'rise' : 'fall' });
+    level = next;
+  }
+  return edges;
+}
+
+/** One playing of a pattern that was found among edges. */
+export interface PatternMatch {
+  /** From the pattern's clock (chips) to the clock of the edges. */
+  model: ClockModel;
+  /** Edges of the pattern that were seen, of how many. */
+  seen: number;
+  of: number;
+  /** Score against that of the next best place in the same stretch of time. */
+  ratio: number;
+}
+
+/** Below this the place is ambiguous (specs: science 3.3). */
+export const leastRatio = 3;
+/** An edge belongs to a chip boundary if it is at most this far away. */
+const reach_chips = 0.3;
+/** The DUT's chips may be longer or shorter than nominal by this: RC oscillators are a few percent off. */
+const chipTolerance = 0.05;
+
+/**
+ * Finds the playings of a pattern among edges of one line, in time order. Two neighbouring gaps tell a place by their
+ * ratio, whatever the chips' length; from there a line grows outwards over the edges that are where the pattern has
+ * them. Missing edges cost little, edges where the pattern has none cost as much as a right one earns.
+ * Places that are not clearly better than the next best one that overlaps them are left out.
+ */
+export function findPattern(edges: readonly Edge[], pattern: SyncPattern, clock: ClockRef): PatternMatch[] {
+  const template = patternEdges(pattern);
+  const nominal = clock.tickHz * pattern.chip_s;
+  const candidates: Candidate[] = [];
+  const recent: Candidate[] = [];
+  for (let i = 0; i + 2 < edges.length; i++) {
+    const first = edges[i + 1]!.tick - edges[i]!.tick;
+    const both = edges[i + 2]!.tick - edges[i]!.tick;
+    for (let j = 0; j + 2 < template.length; j++) {
+      if (template[j]!.polarity !== edges[i]!.polarity) continue;
+      const chips = template[j + 2]!.chip - template[j]!.chip;
+      const chip = both / chips;
+      if (!(Math.abs(chip / nominal - 1) <= chipTolerance)) continue;
+      if (Math.abs(first / chip - (template[j + 1]!.chip - template[j]!.chip)) > reach_chips) continue;
+      // A place that a neighbouring pair of gaps has led to already is not looked at again.
+      const start = edges[i]!.tick - template[j]!.chip * chip;
+      const isKnown = (place: Candidate) =>
+        i <= place.lastEdge && Math.abs(place.start - start) < reach_chips * nominal;
+      if (recent.some(isKnown)) continue;
+      const candidate = grow(edges, template, i, j, nominal);
+      recent.push(candidate);
+      if (recent.length > 64) recent.shift();
+      if (candidate.score > 1) candidates.push(candidate);
+    }
+  }
+  candidates.sort((a, b) => b.score - a.score);
+  const length = template.at(-1)!.chip * nominal;
+  const matches: PatternMatch[] = [];
+  const taken: Candidate[] = [];
+  for (const best of candidates) {
+    const overlaps = (other: Candidate) => Math.abs(other.start - best.start) < length;
+    if (taken.some(overlaps)) continue;
+    taken.push(best);
+    if (best.chips.length < Math.max(6, template.length / 2)) continue;
+    const second = candidates.find((other) => overlaps(other) && Math.abs(other.start - best.start) > nominal / 2);
+    const ratio = best.score / Math.max(1, second?.score ?? 1);
+    if (ratio < leastRatio) continue;
+    const us = best.edges.map((edge) => edge.u_ticks ?? 0);
+    const model = fitPulses(
+      { from: best.chips, to: best.edges.map((edge) => edge.tick) },
+      { from: patternClock(pattern), to: clock },
+      {
+        from: { period_ticks: 0, centred: true },
+        to: { period_ticks: Math.sqrt(12) * Math.max(...us), centred: true },
+      },
+    );
+    if (model !== null) matches.push({ model, seen: best.chips.length, of: template.length, ratio });
+  }
+  return matches.sort((a, b) => a.model.map(0) - b.model.map(0));
+}
+
+interface Candidate {
+  start: number;
+  score: number;
+  chips: number[];
+  edges: Edge[];
+  /** Index of the last edge that it takes in. */
+  lastEdge: number;
+}
+
+/** Follows the pattern in both directions from where edge i is its edge j. */
+function grow(
+  edges: readonly Edge[],
+  template: readonly { chip: number; polarity: Polarity }[],
+  i: number,
+  j: number,
+  nominal: number,
+): Candidate {
+  const at = new Map<number, number>();
+  // Running sums of the line through what has been matched, about the first match.
+  let [n, sx, sy, sxx, sxy] = [0, 0, 0, 0, 0];
+  const [chip0, tick0] = [template[j]!.chip, edges[i]!.tick];
+  const take = (edge: number, place: number) => {
+    const x = template[place]!.chip - chip0;
+    const y = edges[edge]!.tick - tick0;
+    [n, sx, sy, sxx, sxy] = [n + 1, sx + x, sy + y, sxx + x * x, sxy + x * y];
+    at.set(place, edge);
+  };
+  const predict = (place: number) => {
+    const slope = (n * sxy - sx * sy) / (n * sxx - sx * sx);
+    return tick0 + sy / n + slope * (template[place]!.chip - chip0 - sx / n);
+  };
+  for (let k = 0; k < 3; k++) take(i + k, j + k);
+  const follow = (step: 1 | -1, edge: number, place: number) => {
+    for (; place >= 0 && place < template.length; place += step) {
+      const expected = predict(place);
+      const limit = reach_chips * nominal;
+      while (edge >= 0 && edge < edges.length && (expected - edges[edge]!.tick) * step > limit) edge += step;
+      for (let k = edge; k >= 0 && k < edges.length && (edges[k]!.tick - expected) * step <= limit; k += step) {
+        if (edges[k]!.polarity !== template[place]!.polarity) continue;
+        take(k, place);
+        edge = k + step;
+        break;
+      }
+    }
+  };
+  follow(1, i + 3, j + 3);
+  follow(-1, i - 1, j - 1);
+  const places = [...at.keys()].sort((a, b) => a - b);
+  const start = predict(0);
+  const end = predict(template.length - 1);
+  let inside = 0;
+  let [from, lastEdge] = [i, i];
+  while (from > 0 && edges[from - 1]!.tick >= start - reach_chips * nominal) from--;
+  for (let k = from; k < edges.length && edges[k]!.tick <= end + reach_chips * nominal; k++) {
+    inside++;
+    lastEdge = k;
+  }
+  return {
+    start: start - template[0]!.chip * nominal,
+    score: 2 * at.size - inside,
+    chips: places.map((place) => template[place]!.chip),
+    edges: places.map((place) => edges[at.get(place)!]!),
+    lastEdge,
+  };
+}

@@ -13,6 +13,8 @@ export interface PlantOptions {
   channels: Readonly<Record<string, boolean>>;
 }
 
+const rounding_s = 1e-9;
+
 /** One change of a trigger line, at its exact time. */
 export interface PlantEdge {
   time_s: number;
@@ -247,7 +249,8 @@ export class Plant implements SignalSource {
   }
 
   #require(from_s: number, to_s: number): void {
-    if (from_s < this.#forgotten_s) throw new RangeError(`Plant: ${from_s} s is forgotten`);
+    // A sample's time, computed from a count, may miss the start by rounding.
+    if (from_s < this.#forgotten_s - rounding_s) throw new RangeError(`Plant: ${from_s} s is forgotten`);
     if (to_s > this.#horizon_s && this.#end_s === null) this.#driver?.(to_s);
     if (to_s > this.#horizon_s && this.#end_s === null) {
       throw new RangeError(`Plant: ${to_s} s lies beyond the horizon at ${this.#horizon_s} s`);

@@ -39,7 +39,7 @@ const dutSchema = z.strictObject({
   connection: text
     .default('auto')
     .describe(
-      '`auto` is the virtual DUT beside an emulated instrument, else looks for exactly one; `emulated` is the virtual DUT; anything else is the path of its serial port.',
+      '`auto` is the virtual DUT beside an emulated instrument, else looks for exactly one; `emulated` is the virtual DUT; `qemu` is the firmware of firmware-hooks in QEMU; anything else is the path of its serial port.',
     ),
   model: z
     .enum(Object.keys(virtualBenchmarks) as [keyof typeof virtualBenchmarks])
@@ -109,6 +109,11 @@ export type Rig = Omit<ParsedRig, 'dut' | 'supply'> & {
 /** The built-in rig, used where no rig file is given. */
 export const defaultRigText = 'version: 1\n';
 
+/** DUTs that need no name of their own, by their connection. */
+const simulatedDutNames: ReadonlyMap<string, string> = new Map([
+  ['emulated', 'Joulemark virtual DUT'],
+  ['qemu', 'Joulemark microbit in QEMU'],
+]);
 /** Virtual DUT: a coin cell's voltage, and what a 3.3 V part survives. */
 const virtualSupply = { voltage_V: 3, max_voltage_V: 3.6 };
 const maximumLength = 65_536;
@@ -197,10 +202,19 @@ export function parseRig(content: string, where: string): Rig {
   }
   const isEmulated = instrument.connection === 'emulated';
   if (isEmulated && dut.connection === 'auto') dut.connection = 'emulated';
-  if (dut.name === undefined && dut.connection !== 'emulated') {
+  if (dut.connection === 'qemu' && instrument.family !== 'virtual') {
+    fail(
+      'rig.invalid',
+      ['dut', 'connection'],
+      'the DUT in QEMU is measured by the virtual instrument only',
+      'use `family: virtual`',
+    );
+  }
+  const simulatedName = simulatedDutNames.get(dut.connection);
+  if (dut.name === undefined && simulatedName === undefined) {
     fail('rig.invalid', ['dut'], 'a real DUT has no default name', 'add `name:` under `dut:`');
   }
-  const name = dut.name ?? 'Joulemark virtual DUT';
+  const name = dut.name ?? simulatedName!;
   return { ...parsed, dut: { ...dut, name }, supply: settleSupply(supply, isEmulated, fail) };
 }
 

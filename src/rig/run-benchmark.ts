@@ -144,6 +144,10 @@ async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
     const { instrumentRun } = await import('./instrument-run.ts');
     return instrumentRun(rig);
   }
+  if (rig.dut.connection === 'qemu') {
+    const { qemuRun } = await import('./qemu-run.ts');
+    return qemuRun(rig);
+  }
   const run = simulateRun(rig, rig.seed, rig.faults);
   const rates = streamRates(run);
   return {

@@ -22,7 +22,7 @@ export interface SimulatedRun {
 }
 
 /** Power just outside a window is the mean over this long. */
-const outside_s = 1e-3;
+export const outside_s = 1e-3;
 
 /**
  * Plays the virtual rig: the virtual DUT runs the profile's script on a plant, and the virtual instrument measures it.
@@ -96,7 +96,7 @@ function* play(world: VirtualWorld, instrument: VirtualInstrument): Generator<Ch
 }
 
 /** The truth of a window is the plant's own integral; nothing that the instrument reported enters it. */
-function truthLine(plant: Plant, instrument: VirtualInstrument, window: InferenceWindow): LogLine {
+export function truthLine(plant: Plant, instrument: VirtualInstrument, window: InferenceWindow): LogLine {
   const { start_s, end_s } = window;
   const duration_s = end_s - start_s;
   const { energy_J, charge_C, currentSquared_A2s } = plant.integrals(start_s, end_s);

@@ -8,13 +8,14 @@ import { fileURLToPath } from 'node:url';
 export const hooks = fileURLToPath(new URL('../../firmware-hooks/', import.meta.url));
 
 const compiler = process.env.CC ?? 'cc';
+const cppCompiler = process.env.CXX ?? 'c++';
 
 /** Why C cannot be compiled for this machine, or null where it can. */
 export const noCompiler: string | null =
   spawnSync(compiler, ['--version']).status === 0 ? null : `there is no C compiler (${compiler})`;
 /** The same for C++. */
 export const noCppCompiler: string | null =
-  spawnSync('c++', ['--version']).status === 0 ? null : 'there is no C++ compiler (c++)';
+  spawnSync(cppCompiler, ['--version']).status === 0 ? null : `there is no C++ compiler (${cppCompiler})`;
 
 /** Strict flags for the library's own code. */
 const cFlags = ['-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wconversion'];
@@ -31,7 +32,7 @@ interface Program {
 export function compileHooks({ sources, includes, options = [], language = 'c' }: Program): string {
   const program = join(mkdtempSync(join(tmpdir(), 'joulemark-hooks-')), 'program');
   execFileSync(
-    language === 'c' ? compiler : 'c++',
+    language === 'c' ? compiler : cppCompiler,
     [
       ...(language === 'c' ? cFlags : cppFlags),
       ...['-O1', '-fsanitize=undefined', '-fno-sanitize-recover=all'],

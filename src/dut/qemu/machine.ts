@@ -1,27 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { DeviceError } from '../../signal/errors.ts';
-import type { ByteStream } from '../../transport/byte-stream.ts';
 import { openSerial } from '../../transport/serial.ts';
 import { realTime, within } from '../../transport/time.ts';
-import { PluginReader, type QemuEvent, watchedRegisters } from './plugin-events.ts';
+import { PluginReader, watchedRegisters } from './plugin-events.ts';
+import { icountShift, QemuTimeline } from './timeline.ts';
 import type { QemuBuild } from './toolchain.ts';
-
-/** -icount shift: an instruction takes 2^6 ns, which is nearly the 62.5 ns of the nRF51's cycle. */
-const icountShift = 6;
-/** Virtual time of one instruction. */
-export const instruction_s = 2 ** icountShift * 1e-9;
 
 const start_ms = 10_000;
 const stop_ms = 2000;
 
 /** A micro:bit in QEMU, running the firmware. */
 export interface QemuMachine {
-  /** The DUT's serial port, a PTY of QEMU's. */
-  uart: ByteStream;
-  /** Calls `listener` for everything that the firmware does, in order; hears nothing of the past. */
-  onEvent(listener: (event: QemuEvent) => void): () => void;
-  /** The firmware runs from here on: listen first, and its boot text is heard. */
+  /** The DUT's serial port (a PTY of QEMU's) with everything that the DUT does on its own clock. */
+  dut: QemuTimeline;
+  /** The firmware runs from here on. */
   boot(): Promise<void>;
   /** Ends QEMU. Idempotent; never rejects. */
   close(): Promise<void>;
@@ -45,27 +38,29 @@ export async function startQemu(build: QemuBuild, qemu: string): Promise<QemuMac
     { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] },
   );
   const output = new Output(child);
-  const listeners = new Set<(event: QemuEvent) => void>();
-  const reader = new PluginReader();
-  const events = child.stdio[3] as Readable;
-  events.setEncoding('utf8').on('data', (chunk: string) => {
-    for (const event of reader.push(chunk)) for (const listener of listeners) listener(event);
-  });
+  // QEMU would outlive a process that ends under way.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  const events = (child.stdio[3] as Readable).setEncoding('utf8');
   // A plugin that cannot be loaded never opens its end.
   events.on('error', () => {});
 
-  let uart: ByteStream | null = null;
+  let dut: QemuTimeline | null = null;
   const close = async () => {
-    await uart?.close();
+    process.off('exit', kill);
+    await dut?.close();
     if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
       const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
       child.kill();
-      await within(realTime, stop_ms, exited, () => new Error('still there')).catch(() => child.kill('SIGKILL'));
+      await within(realTime, stop_ms, exited, () => new Error('still there')).catch(kill);
     }
   };
   try {
     const path = await output.match(/redirected to (\S+)/);
-    uart = await openSerial(path, { baudRate: 115_200 });
+    const timeline = new QemuTimeline(await openSerial(path, { baudRate: 115_200 }));
+    dut = timeline;
+    const reader = new PluginReader();
+    events.on('data', (chunk: string) => timeline.push(reader.push(chunk)));
     // It greets before it has loaded the firmware, and answers after.
     child.stdin!.write('{"execute":"qmp_capabilities","id":"ready"}\n');
     await output.match(/"id": *"ready"/);
@@ -74,11 +69,7 @@ export async function startQemu(build: QemuBuild, qemu: string): Promise<QemuMac
     throw error;
   }
   return {
-    uart,
-    onEvent: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    dut,
     boot: async () => {
       child.stdin!.write('{"execute":"cont","id":"boot"}\n');
       await output.match(/"id": *"boot"/);

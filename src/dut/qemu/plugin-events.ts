@@ -1,10 +1,10 @@
 import type { Polarity } from '../../signal/types.ts';
 
 /**
- * What the firmware did, at its exact virtual time: a change of the trigger line, or one byte handed to the UART (the
- * k-th of these is the k-th byte on the wire; QEMU's plugins see addresses, not values).
+ * A register that the firmware wrote, with the count of instructions up to then. QEMU's plugins see addresses, not
+ * values: of a byte handed to the UART only the time is told; the k-th of these is the k-th byte on the wire.
  */
-export type QemuEvent =
+export type PluginEvent =
   | { kind: 'edge'; polarity: Polarity; instructions: number }
   | { kind: 'sent'; instructions: number };
 
@@ -15,7 +15,7 @@ export const watchedRegisters = { R: '50000508', F: '5000050c', T: '4000251c' } 
 export class PluginReader {
   #part = '';
 
-  push(chunk: string): QemuEvent[] {
+  push(chunk: string): PluginEvent[] {
     const lines = (this.#part + chunk).split('\n');
     this.#part = lines.pop()!;
     return lines.map((line) => {

@@ -5,19 +5,23 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DutClient } from '../../../src/dut/client.ts';
 import { DirectLink } from '../../../src/dut/command-port.ts';
 import { directBlockBytes } from '../../../src/dut/protocol.ts';
-import { instruction_s, type QemuMachine, startQemu } from '../../../src/dut/qemu/machine.ts';
-import { PluginReader, type QemuEvent } from '../../../src/dut/qemu/plugin-events.ts';
+import { type QemuMachine, startQemu } from '../../../src/dut/qemu/machine.ts';
+import { PluginReader } from '../../../src/dut/qemu/plugin-events.ts';
+import { icountShift, type QemuEvent } from '../../../src/dut/qemu/timeline.ts';
 import { buildQemuDut, defaultQemuTools, type QemuBuild } from '../../../src/dut/qemu/toolchain.ts';
 import { DeviceError } from '../../../src/signal/errors.ts';
+import { mSequence } from '../../../src/sync/sync-pattern.ts';
 import { hooks } from '../../support/c-compiler.ts';
 import { noQemu } from '../../support/qemu.ts';
 import { referenceAnswer, testSet } from '../../support/small-network.ts';
 
 type EdgeEvent = Extract<QemuEvent, { kind: 'edge' }>;
 
+const instruction_s = 2 ** icountShift * 1e-9;
+const instructionsAt = ({ time_s }: QemuEvent) => Math.round(time_s / instruction_s);
 const isEdge = (event: QemuEvent): event is EdgeEvent => event.kind === 'edge';
 const gaps = (edges: readonly QemuEvent[]) =>
-  edges.slice(1).map((edge, k) => edge.instructions - edges[k].instructions);
+  edges.slice(1).map((edge, k) => instructionsAt(edge) - instructionsAt(edges[k]));
 
 /** Runs `work` against a freshly booted DUT and gives every event since power-on. */
 async function withDut(
@@ -26,9 +30,10 @@ async function withDut(
 ): Promise<QemuEvent[]> {
   const machine = await startQemu(build, defaultQemuTools().qemu);
   const events: QemuEvent[] = [];
-  machine.onEvent((event) => events.push(event));
+  machine.dut.onEvent((event) => events.push(event));
   const lines: string[] = [];
-  const client = new DutClient(new DirectLink(machine.uart, directBlockBytes), {
+  const client = new DutClient(new DirectLink(machine.dut, directBlockBytes, machine.dut.time), {
+    time: machine.dut.time,
     onLine: (line) => lines.push(line.text),
   });
   try {
@@ -70,24 +75,31 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
       expect(pulse * instruction_s).toBeGreaterThanOrEqual(50e-6);
       expect(pulse * instruction_s).toBeLessThan(52e-6);
       const falls = edges.filter((edge) => edge.polarity === 'fall');
-      lengths.push(falls[2].instructions - falls[1].instructions);
+      lengths.push(instructionsAt(falls[2]) - instructionsAt(falls[1]));
     }
     expect(lengths[1]).toBe(lengths[0]);
   });
 
-  it('tells one event for each byte on the wire', async () => {
-    let printed = 0;
-    const events = await withDut(energy, async (client, lines, machine) => {
-      machine.uart.onData((chunk) => {
-        printed += chunk.length;
+  it('brings every byte at the time at which the firmware sent it', async () => {
+    let heard = '';
+    const events = await withDut(energy, async (client, _, machine) => {
+      const arrivals: number[] = [];
+      const stop = machine.dut.onData((chunk) => {
+        heard += Buffer.from(chunk).toString('latin1');
+        arrivals.push(machine.dut.time.now_ns());
       });
-      const before = lines.length;
       await client.command('profile');
-      expect(lines.length).toBeGreaterThan(before);
+      stop();
+      expect(arrivals).toEqual([...arrivals].sort((a, b) => a - b));
     });
+    const sent = events.filter((event) => event.kind === 'sent');
     const text = 'm-profile-[ULPMark for tinyML Firmware V0.0.1]\r\nm-model-[kws01]\r\nm-ready\r\n';
-    expect(printed).toBe(text.length * (printed / text.length));
-    expect(events.filter((event) => event.kind === 'sent').length).toBeGreaterThanOrEqual(printed);
+    expect(heard).toBe(text);
+    expect(Buffer.from(sent.slice(-text.length).map(({ byte }) => byte)).toString('latin1')).toBe(text);
+    // 9600 baud, which the firmware keeps itself.
+    const times = sent.slice(-text.length).map(({ time_s }) => time_s);
+    const perCharacter_s = (times.at(-1)! - times[0]) / (text.length - 1);
+    expect(Math.abs(perCharacter_s / (10 / 9600) - 1)).toBeLessThan(0.01);
   });
 
   it('holds the line high during each inference in performance mode, and its laps agree with the count of instructions', async () => {
@@ -106,7 +118,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
     expect(new Set(lengths.filter((_, k) => k % 2 === 0)).size).toBe(1);
     expect(new Set(lengths.filter((_, k) => k % 2 === 1)).size).toBe(1);
     // The first lap is printed after it was taken: `m-lap-us-N` and the line end take their time on the wire.
-    const between_us = (edges.at(-1)!.instructions - edges[1].instructions) * instruction_s * 1e6;
+    const between_us = (edges.at(-1)!.time_s - edges[1].time_s) * 1e6;
     expect(laps[1] - laps[0]).toBeGreaterThan(between_us);
     expect(laps[1] - laps[0]).toBeLessThan(between_us + 2000 + 24 * 90);
   });
@@ -145,7 +157,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
     const machine = await startQemu({ ...energy, firmware }, defaultQemuTools().qemu);
     const edges: EdgeEvent[] = [];
     const enough = new Promise<void>((resolve) => {
-      machine.onEvent((event) => {
+      machine.dut.onEvent((event) => {
         if (isEdge(event)) edges.push(event);
         if (edges.length === 9 + 127 + 1) resolve();
       });
@@ -169,13 +181,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
     const chips = edges.slice(-128);
     const periods = gaps(chips.slice(0, 127)).map((n) => n * instruction_s * 1e6);
     for (const period of periods) expect(Math.abs(period - 100)).toBeLessThan(3);
-    // x^7 + x^6 + 1 from all ones.
-    const pattern: number[] = [];
-    for (let register = 127; pattern.length < 127; ) {
-      pattern.push((register >> 6) & 1);
-      register = ((register << 1) | (((register >> 6) ^ (register >> 5)) & 1)) & 127;
-    }
-    expect(chips.slice(0, 127).map((edge) => (edge.polarity === 'rise' ? 1 : 0))).toEqual(pattern);
+    expect(chips.slice(0, 127).map((edge) => (edge.polarity === 'rise' ? 1 : 0))).toEqual([...mSequence(7)]);
   });
 });
 

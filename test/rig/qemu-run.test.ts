@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { openRunFolder } from '../../src/capture/run-folder.ts';
+import { parseRig } from '../../src/rig/rig-file.ts';
+import { runBenchmark } from '../../src/rig/run-benchmark.ts';
+import type { ScoredWindow } from '../../src/scoring/score-document.ts';
+import { scoreRun } from '../../src/scoring/score-run.ts';
+import type { WindowTruth } from '../../src/signal/recording.ts';
+import type { Edge, LogLine } from '../../src/signal/types.ts';
+import { noQemu } from '../support/qemu.ts';
+import { knownCorrect, referenceAnswer, testSet } from '../support/small-network.ts';
+
+const folders = mkdtempSync(join(tmpdir(), 'joulemark-qemu-run-'));
+afterAll(() => rmSync(folders, { recursive: true, force: true }));
+
+async function run(rigText: string) {
+  const folder = join(folders, `run-${Math.random().toString(36).slice(2)}`);
+  const { document } = await runBenchmark(parseRig(rigText, 'rig'), { folder, rigText });
+  const recording = await openRunFolder(folder);
+  const edges: Edge[] = [];
+  for await (const batch of recording.edges()) edges.push(...batch.edges);
+  const log: LogLine[] = [];
+  for await (const line of recording.log()) log.push(line);
+  const truth: WindowTruth[] = [];
+  for await (const window of recording.truth()) truth.push(window);
+  return { folder, document, edges, log, truth };
+}
+
+/** Resolution of the virtual instrument's capture timer, and virtual time of one instruction. */
+const capture_s = 1e-6;
+const instruction_s = 64e-9;
+
+/** Each window against the instants at which the firmware wrote its GPIO registers, and its energy against the plant's. */
+function expectTruth(windows: ScoredWindow[], truth: WindowTruth[]): void {
+  expect(truth).toHaveLength(windows.length);
+  windows.forEach((window, k) => {
+    const { start_s, end_s } = truth[k];
+    expect(Math.abs(window.start_s - start_s)).toBeLessThanOrEqual(capture_s);
+    expect(Math.abs(window.duration_s - (end_s - start_s))).toBeLessThanOrEqual(2 * capture_s);
+    const instructions = (end_s - start_s) / instruction_s;
+    expect(Math.abs(instructions - Math.round(instructions))).toBeLessThan(1e-3);
+    expect(Math.abs(window.truth!.error_rel)).toBeLessThan(window.truth!.tolerance_rel);
+  });
+}
+
+describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, () => {
+  it('energy run: five windows between exact edges, each with the energy of the plant', async () => {
+    const { document, edges, log, truth, folder } = await run('version: 1\nprofile: kws01\ndut: {connection: qemu}\n');
+    expect(document.refusal).toBeNull();
+    expect(document.simulated).toBe(true);
+    expect(document.windows).toHaveLength(5);
+    const falls = edges.filter((edge) => edge.polarity === 'fall');
+    expect(falls).toHaveLength(11);
+    expectTruth(document.windows, truth);
+    expect(document.gates.filter(({ met }) => met === false)).toEqual([]);
+    const answers = log.filter((line) => line.source === 'dut' && line.text.startsWith('m-results'));
+    expect(answers.map(({ text }) => text)).toEqual(
+      testSet()
+        .slice(0, 5)
+        .map(({ bytes }) => `m-results-[${referenceAnswer(bytes).join(',')}]`),
+    );
+    // What `score` gives for the folder is what the run gave.
+    const again = await scoreRun(await openRunFolder(folder));
+    expect(again.document.windows).toEqual(document.windows);
+  });
+
+  it('per-inference run: a window for each of the 120 inputs, and the known accuracy', async () => {
+    const { document, edges, truth } = await run(
+      'version: 1\nprofile: per-inference\ninferences: 120\ndut: {connection: qemu}\n',
+    );
+    expect(document.refusal).toBeNull();
+    expect(document.windows).toHaveLength(120);
+    expect(document.accuracy?.n).toBe(120);
+    expect(document.accuracy?.top1_pct).toBeCloseTo((100 * knownCorrect) / 120, 9);
+    expect(edges).toHaveLength(240);
+    expectTruth(document.windows, truth);
+  });
+});

@@ -17,8 +17,8 @@ extern "C" {
 
 typedef struct {
     uint32_t bits;
-    uint32_t taps;
-    uint32_t top;
+    uint32_t last;  /* bit number of the last stage */
+    uint32_t inner; /* bit number of the other tapped stage */
 } jm_sync_t;
 
 /* Number of chips, 2^order - 1; 0 for an order that is not supported. */
@@ -27,7 +27,7 @@ uint32_t jm_sync_length(uint32_t order);
 /* False for an order that is not supported. */
 bool jm_sync_init(jm_sync_t *sync, uint32_t order);
 
-/* The next chip. */
+/* The next chip; takes the same time for each. */
 bool jm_sync_next(jm_sync_t *sync);
 
 /*

@@ -4,53 +4,52 @@
 
 #include "jm_hooks.h"
 
-/* Bit k-1 stands for x^k; the highest one is the order. */
-static uint32_t taps_of(uint32_t order)
+/* The exponent of the polynomial's middle term; 0 for an order that is not supported. */
+static uint32_t inner_exponent(uint32_t order)
 {
-    uint32_t taps = 0u;
+    uint32_t exponent = 0u;
     switch (order) {
     case 7u:
-        taps = ((uint32_t)1u << 6) | ((uint32_t)1u << 5);
+        exponent = 6u;
         break;
     case 9u:
-        taps = ((uint32_t)1u << 8) | ((uint32_t)1u << 4);
+        exponent = 5u;
         break;
     case 10u:
-        taps = ((uint32_t)1u << 9) | ((uint32_t)1u << 6);
+        exponent = 7u;
         break;
     case 11u:
-        taps = ((uint32_t)1u << 10) | ((uint32_t)1u << 8);
+        exponent = 9u;
         break;
     default:
         break;
     }
-    return taps;
+    return exponent;
 }
 
 uint32_t jm_sync_length(uint32_t order)
 {
-    return (taps_of(order) == 0u) ? 0u : (((uint32_t)1u << order) - 1u);
+    return (inner_exponent(order) == 0u) ? 0u : (((uint32_t)1u << order) - 1u);
 }
 
 bool jm_sync_init(jm_sync_t *sync, uint32_t order)
 {
-    sync->taps = taps_of(order);
+    const uint32_t exponent = inner_exponent(order);
+    if (exponent == 0u) {
+        return false;
+    }
     sync->bits = jm_sync_length(order);
-    sync->top = (sync->taps == 0u) ? 0u : ((uint32_t)1u << (order - 1u));
-    return sync->taps != 0u;
+    sync->last = order - 1u;
+    sync->inner = exponent - 1u;
+    return true;
 }
 
 bool jm_sync_next(jm_sync_t *sync)
 {
-    const bool chip = (sync->bits & sync->top) != 0u;
-    uint32_t tapped = sync->bits & sync->taps;
-    uint32_t parity = 0u;
-    while (tapped != 0u) {
-        parity ^= 1u;
-        tapped &= tapped - 1u;
-    }
-    sync->bits = ((sync->bits << 1) | parity) & ((sync->top << 1) - 1u);
-    return chip;
+    const uint32_t chip = (sync->bits >> sync->last) & 1u;
+    const uint32_t fed_back = (chip ^ (sync->bits >> sync->inner)) & 1u;
+    sync->bits = (sync->bits << 1) | fed_back;
+    return chip != 0u;
 }
 
 static void set_trigger(bool is_high)

@@ -29,6 +29,8 @@ export class QemuTimeline implements ByteStream {
   readonly #eventListeners = new Set<(event: QemuEvent) => void>();
   readonly #stopListening: () => void;
   #now_ns = 0;
+  /** The nRF51 comes out of reset with its outputs low. */
+  #level: Polarity = 'fall';
   #events: PluginEvent[] = [];
   #bytes: number[] = [];
   /** Bytes whose times are known and that nobody has heard. */
@@ -80,8 +82,11 @@ export class QemuTimeline implements ByteStream {
       taken++;
       this.#now_ns = event.instructions * instruction_ns;
       const time_s = this.#now_ns * 1e-9;
-      if (event.kind === 'edge') this.#tell({ kind: 'edge', polarity: event.polarity, time_s });
-      else {
+      if (event.kind === 'edge') {
+        // Setting what is set is a write, and no edge.
+        if (event.polarity !== this.#level) this.#tell({ kind: 'edge', polarity: event.polarity, time_s });
+        this.#level = event.polarity;
+      } else {
         const byte = this.#bytes[used++]!;
         this.#tell({ kind: 'sent', byte, time_s });
         this.#chunk.push(byte);

@@ -140,7 +140,8 @@ class ServedDevice {
       const answer = this.model.controlIn(control, length);
       return typeof answer === 'string' ? answer : answer.subarray(0, length);
     }
-    const answer = this.model.controlOut(control, data.slice());
+    // A copy: a Buffer is a view of what has been received.
+    const answer = this.model.controlOut(control, new Uint8Array(data));
     return answer === 'ok' ? new Uint8Array() : answer;
   }
 
@@ -329,7 +330,7 @@ class Connection {
       this.#pending.push({ sequence, endpoint: address, length });
       this.serve(address);
     } else {
-      const answer = this.#device.model.bulkOut(endpoint, data.slice());
+      const answer = this.#device.model.bulkOut(endpoint, new Uint8Array(data));
       this.#finish(sequence, answer === 'ok' ? new Uint8Array() : answer, length);
     }
   }

@@ -236,7 +236,13 @@ export class Js110 implements PowerInstrument<Js110Settings> {
 
   async stop(): Promise<void> {
     if (this.#state !== 'sampling') return;
-    await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.off));
+    this.#stopWatching();
+    try {
+      await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.off));
+    } catch (error) {
+      if (error instanceof DeviceError) this.#fail(error, 'unknown');
+      throw error;
+    }
     await wait(this.#time, STOP_DRAIN_MS);
     await this.#stream!.stop();
     // The instrument may have vanished meanwhile.

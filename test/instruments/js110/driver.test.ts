@@ -355,6 +355,16 @@ describe('what goes wrong in a stream', () => {
     await b.time.run(b.instrument.close());
   });
 
+  it('a stall in stop() ends the stream with the error', async () => {
+    const b = bench(ramp);
+    await start(b);
+    await b.time.advance(20);
+    b.emulator.inject('stall');
+    await expect(b.time.run(b.instrument.stop())).rejects.toMatchObject({ code: 'device.silent' });
+    expect(b.collected.error).toMatchObject({ code: 'device.silent' });
+    expect(b.time.now_ns()).toBeLessThan(2e9);
+  });
+
   it('close() in the middle ends the stream properly', async () => {
     const b = bench(ramp);
     await start(b);

@@ -102,6 +102,8 @@ class Bed:
         self.unlinking = {}
         self.finished = []
         self.is_gone = False
+        # umockdev calls on_ioctl in a thread of its own.
+        self.lock = threading.RLock()
         self.handler = UMockdev.IoctlBase.new()
         self.handler.connect('handle-ioctl', self.on_ioctl)
         self.bed.attach_ioctl(DEVICE, self.handler)
@@ -134,14 +136,15 @@ class Bed:
         return '\n'.join(lines) + '\n'
 
     def read_answers(self):
-        """Runs in a thread of its own; everything else happens in the main loop."""
+        """Runs in a thread of its own."""
         try:
             while True:
                 header = self.link.read(48)
                 command, sequence = struct.unpack_from('>II', header)
                 status, actual = struct.unpack_from('>iI', header, 20)
                 if command == 3:
-                    request = self.under_way.get(sequence)
+                    with self.lock:
+                        request = self.under_way.get(sequence)
                     data = self.link.read(actual) if request and request.is_in and actual else b''
                     GLib.idle_add(self.on_answer, sequence, status, actual, data, priority=GLib.PRIORITY_HIGH)
                 else:
@@ -156,17 +159,19 @@ class Bed:
         return False
 
     def on_answer(self, sequence, status, actual, data):
-        request = self.under_way.pop(sequence, None)
-        if request:
-            if data:
-                request.buffer.update(request.offset, data)
-            self.finish(request, status, actual)
+        with self.lock:
+            request = self.under_way.pop(sequence, None)
+            if request:
+                if data:
+                    request.buffer.update(request.offset, data)
+                self.finish(request, status, actual)
         return False
 
     def on_unlinked(self, sequence):
-        request = self.under_way.pop(self.unlinking.pop(sequence, None), None)
-        if request:
-            self.finish(request, -ENOENT, 0)
+        with self.lock:
+            request = self.under_way.pop(self.unlinking.pop(sequence, None), None)
+            if request:
+                self.finish(request, -ENOENT, 0)
         return False
 
     def finish(self, request, status, actual):
@@ -177,7 +182,8 @@ class Bed:
     def on_ioctl(self, _handler, client):
         code = client.get_request() & 0xFFFFFFFF
         try:
-            result = self.carry_out(code, client.get_arg())
+            with self.lock:
+                result = self.carry_out(code, client.get_arg())
         except Exception as error:  # an exception would be swallowed and the client would hang
             print(f'ioctl {code:08x}: {error!r}', file=sys.stderr)
             result = -EIO

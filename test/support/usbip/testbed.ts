@@ -52,12 +52,15 @@ export class UsbBedClient {
   /** Sends a command and waits for its answer: `{result}` or `{error}`. */
   // biome-ignore lint/suspicious/noExplicitAny: whatever the script answers
   ask(...command: unknown[]): Promise<any> {
-    const answer =
-      this.#replies.length > 0
-        ? Promise.resolve(this.#replies.shift())
-        : new Promise((resolve) => this.#waiting.push(resolve));
     this.#child.stdin!.write(`${JSON.stringify(command)}\n`);
-    return answer;
+    return this.reply();
+  }
+
+  /** The next answer. */
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the script answers
+  reply(): Promise<any> {
+    if (this.#replies.length > 0) return Promise.resolve(this.#replies.shift());
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   async end(): Promise<void> {

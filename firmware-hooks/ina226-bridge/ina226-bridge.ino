@@ -31,7 +31,8 @@ static volatile bool isReady = false;
 static volatile uint32_t missed = 0;
 static volatile uint64_t readyTick = 0;
 static volatile uint8_t head = 0;
-static uint8_t tail = 0;
+static volatile uint8_t tail = 0;
+static volatile uint32_t lostEdges = 0;
 static Stamp edges[16];
 static uint8_t watched = 1;
 
@@ -60,7 +61,10 @@ static void onAlert() {
 
 static void onEdge() {
   const uint8_t next = (head + 1) % 16;
-  if (next == tail) return;  // the edge counter of the host shows nothing then; 16 edges fit between two loops
+  if (next == tail) {
+    lostEdges++;
+    return;
+  }
   edges[head].tick = ticks();
   edges[head].isHigh = digitalRead(pinTrigger) == HIGH;
   head = next;
@@ -137,4 +141,9 @@ void loop() {
     inb1_edge(&bridge, edges[tail].tick, 0, edges[tail].isHigh);
     tail = (tail + 1) % 16;
   }
+  noInterrupts();
+  const uint32_t lost = lostEdges;
+  lostEdges = 0;
+  interrupts();
+  inb1_edges_lost(&bridge, lost);
 }

@@ -242,6 +242,11 @@ void inb1_edge(inb1_t *bridge, uint64_t tick, uint8_t line, bool is_high)
     send(bridge, &frame);
 }
 
+void inb1_edges_lost(inb1_t *bridge, uint32_t count)
+{
+    bridge->edges += count;
+}
+
 static bool equal(const char *a, const char *b)
 {
     uint32_t k = 0u;

@@ -89,6 +89,9 @@ void inb1_lost(inb1_t *bridge, uint8_t chip, uint32_t count);
 /* One edge of a line, stamped on the same clock. */
 void inb1_edge(inb1_t *bridge, uint64_t tick, uint8_t line, bool is_high);
 
+/* Edges that were not stamped: their numbers are left out. */
+void inb1_edges_lost(inb1_t *bridge, uint32_t count);
+
 /* Nominal time of one conversion of shunt and bus with a configuration register, in us (data sheet, typical). */
 uint32_t inb1_period_us(uint16_t config);
 

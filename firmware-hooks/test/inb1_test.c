@@ -1,6 +1,6 @@
 /*
  * The INA226 bridge as a filter: lines `h TEXT` (a command of the host), `s CHIP TICK SHUNT BUS`, `l CHIP COUNT`,
- * `e TICK LINE LEVEL`, `c HEX` (a CRC). The bridge's bytes are printed as `= HEX`, calls of the board as text.
+ * `e TICK LINE LEVEL`, `x COUNT` (lost edges), `c` (a CRC), `z N` (COBS of N bytes). The bridge's bytes are printed as `= HEX`, calls of the board as text.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,6 +50,8 @@ int main(void)
             inb1_lost(&bridge, (uint8_t)a, b);
         } else if (sscanf(line, "e %" SCNu64 " %u %d", &tick, &a, &c) == 3) {
             inb1_edge(&bridge, tick, (uint8_t)a, c != 0);
+        } else if (sscanf(line, "x %u", &a) == 1) {
+            inb1_edges_lost(&bridge, a);
         } else if (line[0] == 'c') {
             printf("crc %04x\n", inb1_crc16((const uint8_t *)"123456789", 9u));
         } else if (line[0] == 'z') {

@@ -141,12 +141,24 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
   });
 
   it('numbers edges, and answers sync on the clock of the samples', () => {
-    const found = frames('h gpio 1 both', 'h start', 'e 4294967296000 0 1', 'e 4294967296009 0 0', 'h sync 305419896');
+    const found = frames(
+      'h gpio 1 both',
+      'h start',
+      'e 4294967296000 0 1',
+      'e 4294967296009 0 0',
+      'x 3',
+      'e 4294967296010 0 1',
+      'h sync 305419896',
+    );
     const edges = found.filter((frame) => frame[0] === 3);
-    expect(edges.map((frame) => Number(frame.readBigUInt64LE(1)))).toEqual([4294967296000, 4294967296009]);
+    expect(edges.map((frame) => Number(frame.readBigUInt64LE(1)))).toEqual([
+      4294967296000, 4294967296009, 4294967296010,
+    ]);
     expect(edges.map((frame) => [frame[9], frame[10], frame.readUInt32LE(11)])).toEqual([
       [0, 1, 0],
       [0, 0, 1],
+      // Three were lost between.
+      [0, 1, 5],
     ]);
     const sync = found.find((frame) => frame[0] === 5)!;
     expect([sync.readUInt32LE(1), Number(sync.readBigUInt64LE(5))]).toEqual([305_419_896, 1000]);

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { openRunFolder } from '../../src/capture/run-folder.ts';
+import { qemuRun } from '../../src/rig/qemu-run.ts';
 import { parseRig } from '../../src/rig/rig-file.ts';
 import { runBenchmark } from '../../src/rig/run-benchmark.ts';
 import type { ScoredWindow } from '../../src/scoring/score-document.ts';
@@ -76,5 +77,56 @@ describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, (
     expect(document.accuracy?.top1_pct).toBeCloseTo((100 * knownCorrect) / 120, 9);
     expect(edges).toHaveLength(240);
     expectTruth(document.windows, truth);
+  });
+
+  it('stops at once when it is interrupted, and leaves neither a process nor a file behind', async () => {
+    const temporary = join(folders, 'temporary');
+    mkdirSync(temporary);
+    vi.stubEnv('TMPDIR', temporary);
+    const interrupt = new AbortController();
+    const folder = join(folders, 'interrupted');
+    const rigText = 'version: 1\nprofile: per-inference\ninferences: 1000\ndut: {connection: qemu}\n';
+    const { document, interrupted } = await runBenchmark(parseRig(rigText, 'rig'), {
+      folder,
+      rigText,
+      interrupt: interrupt.signal,
+      onProgress: (share) => {
+        if (share !== null && share > 0.01) interrupt.abort();
+      },
+    });
+    expect(interrupted).toBe(true);
+    expect(document.windows.length).toBeGreaterThan(5);
+    expect(document.windows.length).toBeLessThan(1000);
+    await expect.poll(() => readdirSync(temporary), { timeout: 5000 }).toEqual([]);
+    vi.unstubAllEnvs();
+  });
+});
+
+describe('a rig with the DUT in QEMU', () => {
+  const problem = (text: string): unknown => {
+    try {
+      return parseRig(text, 'rig');
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it('is measured by the virtual instrument only', () => {
+    expect(
+      problem('version: 1\ninstrument: {family: ppk2, connection: emulated}\ndut: {connection: qemu}\n'),
+    ).toContain('virtual instrument only');
+  });
+
+  it('says which tools are missing', async () => {
+    const tools = { qemu: '/nowhere/qemu', armCompiler: '/nowhere/gcc', compiler: '/nowhere/cc' };
+    await expect(qemuRun(parseRig('version: 1\ndut: {connection: qemu}\n', 'rig'), tools)).rejects.toMatchObject({
+      code: 'dependency.missing',
+      where: '/nowhere/qemu, /nowhere/gcc, /nowhere/cc',
+    });
+  });
+
+  it('refuses a benchmark that its firmware does not run', async () => {
+    const rig = parseRig('version: 1\nprofile: ic01\ndut: {connection: qemu}\n', 'rig');
+    await expect(qemuRun(rig)).rejects.toThrow(/firmware in QEMU cannot run it/);
   });
 });

@@ -17,6 +17,8 @@ export const noCompiler: string | null =
 export const noCppCompiler: string | null =
   spawnSync(cppCompiler, ['--version']).status === 0 ? null : `there is no C++ compiler (${cppCompiler})`;
 
+if (noCompiler !== null) console.warn(`Tests of firmware-hooks are skipped: ${noCompiler}.`);
+
 /** Strict flags for the library's own code. */
 const cFlags = ['-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wconversion'];
 const cppFlags = ['-x', 'c++', '-std=c++11', '-pedantic', '-Wall', '-Wextra', '-Werror'];
@@ -50,4 +52,17 @@ export function compileHooks({ sources, includes, options = [], language = 'c' }
 export function runProgram(path: string, input = ''): { stdout: string; stderr: string; status: number | null } {
   const { stdout, stderr, status } = spawnSync(path, { input, encoding: 'latin1', maxBuffer: 1 << 28 });
   return { stdout, stderr, status };
+}
+
+/** Checks that a sketch compiles against the stubs of Arduino. @throws with what the compiler says */
+export function checkSketch(sketch: string, options: string[]): void {
+  execFileSync(
+    cppCompiler,
+    [
+      ...cppFlags,
+      ...['-fsyntax-only', '-include', 'Arduino.h', `-I${join(hooks, 'test/stubs/arduino')}`],
+      ...[...options, join(hooks, sketch)],
+    ],
+    { stdio: ['ignore', 'inherit', 'pipe'] },
+  );
 }

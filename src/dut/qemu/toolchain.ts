@@ -36,17 +36,28 @@ const run = promisify(execFile);
 /** Both `src` and `dist` stand beside it. */
 const hooks = fileURLToPath(new URL('../../../firmware-hooks/', import.meta.url));
 
-/** Names of the tools that do not run on this machine. */
+/** Major versions of QEMU whose plugin API is version 1. */
+const pluginVersions = { from: 4, to: 8 };
+
+/** What is missing on this machine, a phrase each: tools that do not run, or a QEMU whose plugin API is another one. */
 export async function missingQemuTools(tools: QemuTools = defaultQemuTools()): Promise<string[]> {
-  const works = await Promise.all(
-    Object.values(tools).map((tool) =>
-      run(tool, ['--version']).then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  return Object.values(tools).filter((_, k) => !works[k]);
+  const { qemu, armCompiler, compiler } = tools;
+  const versionOf = (tool: string) =>
+    run(tool, ['--version']).then(
+      ({ stdout }) => stdout,
+      () => null,
+    );
+  const [emulator, ...compilers] = await Promise.all([qemu, armCompiler, compiler].map(versionOf));
+  const major = Number(/version (\d+)\./.exec(emulator ?? '')?.[1]);
+  const isSuitable = major >= pluginVersions.from && major <= pluginVersions.to;
+  return [
+    ...(emulator === null
+      ? [qemu]
+      : isSuitable
+        ? []
+        : [`${qemu} of version ${pluginVersions.from}.2 to ${pluginVersions.to}`]),
+    ...[armCompiler, compiler].filter((_, k) => compilers[k] === null),
+  ];
 }
 
 /**

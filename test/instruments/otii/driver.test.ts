@@ -1,0 +1,343 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { OtiiEmulatorOptions } from '../../../src/instruments/otii/emulator.ts';
+import { Otii, OtiiEmulator, type OtiiOptions, type OtiiSettings } from '../../../src/instruments/otii/index.ts';
+import { OtiiClient, parseAnalog, parseDigital, parseOtiiMessage } from '../../../src/instruments/otii/protocol.ts';
+import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
+import type { SignalSource } from '../../../src/signal/signal-source.ts';
+import { memoryPair } from '../../../src/transport/memory.ts';
+import { VirtualTime } from '../../../src/transport/time.ts';
+import { Collected } from '../../support/instrument.ts';
+
+const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3.3 });
+const sine = new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 33 }, { voltage_V: 3.3 });
+const steps = new SteppedSignal(
+  [2e-6, 50e-6, 0.4e-3, 5e-3, 0.04, 0.4, 1e-9].map((current_A) => ({ current_A, duration_s: 0.0173 })),
+  { voltage_V: 3.3 },
+);
+const spikes = new SteppedSignal(
+  [
+    { current_A: 1e-3, duration_s: 99 / 4000 },
+    { current_A: 0.2, duration_s: 1 / 4000 },
+  ],
+  { voltage_V: 3.3 },
+);
+
+let seed = 1;
+const chunking = () => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return 1 + ((seed >>> 11) % 3000);
+};
+
+function bench(source: SignalSource, options: Partial<OtiiEmulatorOptions> = {}, driver: OtiiOptions = {}) {
+  const time = new VirtualTime();
+  const [host, device] = memoryPair('127.0.0.1:1905', chunking);
+  const emulator = new OtiiEmulator(device, { source, time, ...options });
+  const instrument = new Otii(host, { time, ...driver });
+  return { time, host, device, emulator, instrument, collected: new Collected(instrument) };
+}
+
+type Bench = ReturnType<typeof bench>;
+
+async function start(b: Bench, settings: OtiiSettings = {}): Promise<void> {
+  await b.time.run(b.instrument.open());
+  await b.time.run(b.instrument.configure(settings));
+  await b.time.run(b.instrument.start());
+}
+
+/** Every sample equals the truth to the float32 that the server prints. @returns samples */
+function expectTruth(b: Bench, source: SignalSource): number {
+  let n = 0;
+  const rate_Hz = b.instrument.clocks[0]!.tickHz;
+  for (const block of b.collected.blocks()) {
+    const [current, voltage] = [new Float64Array(block.length), new Float64Array(block.length)];
+    const start_s = b.emulator.firstSample_s! + block.firstTick / rate_Hz;
+    source.fillMeans(start_s, 1 / rate_Hz, block.length, current, voltage);
+    for (let i = 0; i < block.length; i++, n++) {
+      if (Math.abs(block.current![i]! / current[i]! - 1) > 1e-6) expect.fail(`sample ${block.firstTick + i}`);
+      if (Math.abs(block.voltage![i]! / voltage[i]! - 1) > 1e-7) expect.fail(`voltage ${block.firstTick + i}`);
+    }
+  }
+  return n;
+}
+
+describe('opening an Otii', () => {
+  it('reads which device the server has', async () => {
+    const b = bench(sine);
+    expect(await b.time.run(b.instrument.open())).toMatchObject({
+      family: 'otii',
+      model: 'Otii Arc',
+      serial: 'SIM-OTII-0001',
+      simulated: true,
+      hardware: 'Otii server 3.4.0',
+    });
+  });
+
+  it.each([
+    ['wrong-device', 'device.wrong'],
+    ['other-protocol', 'device.version'],
+    ['no-device', 'device.missing'],
+    ['two-devices', 'device.ambiguous'],
+    ['stall', 'device.silent'],
+    ['half-line', 'device.silent'],
+    ['rubbish', 'device.protocol'],
+  ])('gives up within 2 s on %s', async (fault, code) => {
+    const b = bench(sine);
+    b.emulator.inject(fault);
+    await expect(b.time.run(b.instrument.open())).rejects.toMatchObject({ code, where: '127.0.0.1:1905' });
+    expect(b.time.now_ns()).toBeLessThan(2e9);
+  });
+
+  it.each([
+    ['no-license', 'No license'],
+    ['not-logged-in', 'Not logged in'],
+  ])('passes on word for word: %s', async (fault, words) => {
+    const b = bench(sine);
+    b.emulator.inject(fault);
+    await expect(b.time.run(b.instrument.open())).rejects.toMatchObject({
+      code: 'device.refused',
+      message: expect.stringContaining(`"${words}"`),
+      remedy: expect.stringContaining('OTII_USERNAME'),
+    });
+  });
+
+  it('logs in where it has to, and tells of a wrong password without repeating it', async () => {
+    const login = { username: 'someone', password: 'hunter2' };
+    const b = bench(sine, {}, { login });
+    b.emulator.inject('not-logged-in');
+    await b.time.run(b.instrument.open());
+    const refused = bench(sine, {}, { login });
+    refused.emulator.inject('wrong-password');
+    const error = await refused.time.run(refused.instrument.open()).catch((reason) => reason);
+    expect(error.message).toContain('"Could not login"');
+    expect(JSON.stringify(error)).not.toContain('hunter2');
+  });
+
+  it('takes the device that was named', async () => {
+    const b = bench(sine, {}, { device: 'Emulated' });
+    b.emulator.inject('two-devices');
+    expect(await b.time.run(b.instrument.open())).toMatchObject({ serial: 'SIM-OTII-0001' });
+  });
+
+  it.each<OtiiSettings>([{ rate_Hz: 1000 }, { logicInputs: ['a', 'b', 'c'] }])(
+    'refuses %o on an Arc',
+    async (settings) => {
+      const b = bench(sine);
+      await b.time.run(b.instrument.open());
+      await expect(b.time.run(b.instrument.configure(settings))).rejects.toMatchObject({ code: 'instrument.setting' });
+    },
+  );
+
+  it('passes on why the device refuses a setting', async () => {
+    const b = bench(sine);
+    await b.time.run(b.instrument.open());
+    b.emulator.inject('refuse-setting');
+    await expect(b.time.run(b.instrument.configure({ range: 'low' }))).rejects.toMatchObject({
+      code: 'device.refused',
+      message: expect.stringContaining('"Invalid key value" (value out of range)'),
+    });
+  });
+});
+
+describe('a recording of an Otii', () => {
+  it.each([
+    ['DC', dc(1e-3)],
+    ['a sine', sine],
+    ['steps across the ranges', steps],
+    ['spikes of one sample', spikes],
+  ])('of %s equals the truth to the printed digits', async (_name, source) => {
+    const b = bench(source);
+    await start(b);
+    await b.time.advance(2300);
+    await b.time.run(b.instrument.stop());
+    expect(b.collected.isComplete).toBe(true);
+    expect(b.collected.gaps()).toEqual([]);
+    expect(b.collected.contiguousUpTo()).toBe(9200);
+    expect(expectTruth(b, source)).toBe(9200);
+  });
+
+  it('of an Ace comes at the rate that was asked for, in chunks of at most 40,000', async () => {
+    const b = bench(sine, { type: 'Ace' });
+    await start(b, { rate_Hz: 50_000 });
+    await b.time.advance(600);
+    const emulated = b.device.write.bind(b.device);
+    b.device.write = (bytes) => new Promise((resolve) => b.time.after(1100, () => emulated(bytes).then(resolve)));
+    await b.time.advance(500);
+    b.device.write = emulated;
+    await b.time.advance(4000);
+    await b.time.run(b.instrument.stop());
+    expect(b.collected.error).toBeNull();
+    expect(expectTruth(b, sine)).toBeGreaterThan(250_000);
+    expect(b.collected.blocks().some((block) => block.length > 40_000)).toBe(false);
+    expect(b.collected.gaps()).toEqual([]);
+  });
+
+  it.each(['progress', 'information', 'slow=40'])('survives %s between the replies', async (fault) => {
+    const b = bench(sine);
+    b.emulator.inject(fault);
+    await start(b);
+    await b.time.advance(2000);
+    await b.time.run(b.instrument.stop());
+    expect(b.collected.gaps()).toEqual([]);
+    expect(expectTruth(b, sine)).toBeGreaterThan(7900);
+    const told = b.collected.events().filter((event) => event.text.includes('mouse'));
+    expect(told.length > 0).toBe(fault === 'information');
+  });
+
+  it('shows the edges of both inputs on its own clock', async () => {
+    const pulses = [
+      { channel: 'trigger', start_s: 0.25037, period_s: 0.1, width_s: 0.00013 },
+      { channel: 'busy', start_s: 0.21, period_s: 0.03, width_s: 0.01 },
+    ];
+    const source = new SteppedSignal([{ current_A: 1e-3, duration_s: 1 }], { voltage_V: 3, pulses });
+    const b = bench(source, { inputs: ['trigger', 'busy'] });
+    await start(b, { logicInputs: ['trigger', 'busy'] });
+    await b.time.advance(1500);
+    await b.time.run(b.instrument.stop());
+    for (const { channel, start_s, period_s, width_s } of pulses) {
+      const got = b.collected.edges().filter((edge) => edge.channel === channel);
+      expect(got.length).toBeGreaterThan(20);
+      for (const [k, edge] of got.entries()) {
+        const time_s = start_s + Math.floor(k / 2) * period_s + (k % 2) * width_s;
+        expect(edge.tick / 4000).toBeCloseTo(time_s - b.emulator.firstSample_s!, 9);
+        expect(edge).toMatchObject({ polarity: k % 2 === 0 ? 'rise' : 'fall', seq: k, u_ticks: null });
+      }
+    }
+    let upTo = 0;
+    for (const chunk of b.collected.chunks) {
+      if (chunk.kind === 'progress') upTo = chunk.upTo;
+      if (chunk.kind === 'edges') for (const edge of chunk.edges) expect(edge.tick).toBeGreaterThan(upTo);
+    }
+  });
+
+  it('with samples that are lost has a gap, and the time is kept', async () => {
+    const b = bench(sine);
+    await start(b);
+    await b.time.advance(700);
+    b.emulator.inject('drop=37');
+    await b.time.advance(700);
+    await b.time.run(b.instrument.stop());
+    const { sample } = b.emulator.faultsDone[0]!;
+    expect(b.collected.gaps()).toMatchObject([{ firstTick: sample, count: 37, cause: 'dropped' }]);
+    b.collected.contiguousUpTo();
+    expectTruth(b, sine);
+  });
+
+  it('with values that are null has a gap', async () => {
+    const b = bench(sine);
+    await start(b);
+    await b.time.advance(700);
+    b.emulator.inject('null-values=5');
+    await b.time.advance(700);
+    const { sample } = b.emulator.faultsDone[0]!;
+    expect(b.collected.gaps()).toMatchObject([{ firstTick: sample, count: 5, cause: 'invalid' }]);
+    expectTruth(b, sine);
+  });
+
+  it.each([
+    ['stall', 'device.silent', 'unknown'],
+    ['half-line', 'device.silent', 'unknown'],
+    ['rubbish', 'device.protocol', 'unknown'],
+    ['wrong-rate', 'device.protocol', 'unknown'],
+    ['no-samples', 'device.stalled', 'unknown'],
+    ['stop-voltage', 'device.stalled', 'unknown'],
+    ['no-license', 'device.refused', 'unknown'],
+    ['device-gone', 'device.vanished', 'unplugged'],
+    ['unplug', 'device.vanished', 'unplugged'],
+  ])('%s ends it with a gap and an error within 2 s', async (fault, code, cause) => {
+    const b = bench(sine);
+    await start(b);
+    await b.time.advance(650);
+    const at_ns = b.time.now_ns();
+    b.emulator.inject(fault);
+    for (let k = 0; k < 40 && b.collected.error === null; k++) await b.time.advance(50);
+    expect(b.collected.error).toMatchObject({ code });
+    expect(b.time.now_ns() - at_ns).toBeLessThanOrEqual(2e9);
+    expect(b.collected.gaps()).toMatchObject([{ count: null, cause }]);
+    await b.time.run(b.instrument.close());
+  });
+});
+
+describe('the supply of an Otii', () => {
+  const open = async (settings: OtiiSettings = { maxVoltage_V: 3.6 }) => {
+    const voltages: number[] = [];
+    const b = bench(sine, { onSupply: (voltage_V) => voltages.push(voltage_V) });
+    await b.time.run(b.instrument.open());
+    await b.time.run(b.instrument.configure(settings));
+    return { b, voltages, supply: b.instrument.supply! };
+  };
+
+  it('has no default voltage and refuses more than the limit', async () => {
+    const { b, supply, voltages } = await open();
+    await expect(b.time.run(supply.on())).rejects.toMatchObject({ code: 'supply.no-voltage' });
+    for (const voltage_V of [3.7, Number.NaN]) {
+      await expect(b.time.run(supply.setVoltage(voltage_V))).rejects.toMatchObject({ code: 'supply.voltage' });
+    }
+    const other = await open({});
+    await expect(other.b.time.run(other.supply.setVoltage(3))).rejects.toMatchObject({ code: 'supply.voltage' });
+    expect(voltages).toEqual([]);
+  });
+
+  it('goes on as set, and off at close()', async () => {
+    const { b, supply, voltages } = await open({ maxVoltage_V: 3.6, currentLimit_A: 0.5 });
+    await b.time.run(supply.setVoltage(3.3));
+    await b.time.run(supply.on());
+    expect(voltages.at(-1)).toBe(3.3);
+    expect(b.emulator.requests).toContain('arc_set_max_current');
+    await b.time.run(b.instrument.close());
+    expect(voltages.at(-1)).toBe(0);
+  });
+
+  it('goes off when the recording fails', async () => {
+    const { b, supply, voltages } = await open();
+    await b.time.run(supply.setVoltage(3.3));
+    await b.time.run(supply.on());
+    await b.time.run(b.instrument.start());
+    b.emulator.inject('no-samples');
+    await b.time.advance(2000);
+    expect(b.collected.error).toMatchObject({ code: 'device.stalled' });
+    expect(voltages.at(-1)).toBe(0);
+  });
+});
+
+describe('bytes from an Otii server', () => {
+  it('never break the parsers', () => {
+    const json = fc.json({ maxDepth: 4 });
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), json), (line) => {
+        parseOtiiMessage(line);
+      }),
+      { numRuns: 2000 },
+    );
+    fc.assert(
+      fc.property(fc.anything(), (data) => {
+        parseAnalog(data);
+        parseDigital(data);
+        parseAnalog({ timestamp: 0, interval: 1, values: data });
+        parseDigital({ values: data });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('end every request with a reply or a typed error', async () => {
+    const good = JSON.stringify({ type: 'response', trans_id: '1', data: {} });
+    const line = fc.oneof(
+      fc.string({ maxLength: 30 }),
+      fc.constant(good),
+      fc.constant('{"type":"progress","trans_id":"1"}'),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { maxLength: 6 }), async (lines) => {
+        const time = new VirtualTime();
+        const [host, device] = memoryPair('fuzz');
+        const client = new OtiiClient(host, time, () => {});
+        await device.write(new Uint8Array(Buffer.from(lines.join('\r\n'))));
+        for (let k = 0; k < 2; k++) {
+          await time.run(client.request('x')).catch((error) => expect(error.code).toMatch(/^device\./));
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -486,7 +486,12 @@ void inb1_receive(inb1_t *bridge, char character)
             const char *const problem = carry_out(bridge, word, rest);
             if (problem == (const char *)0) {
                 say_ok(bridge, word);
-                bridge->is_binary = bridge->is_binary || equal(word, "bin");
+                if (equal(word, "bin") && !bridge->is_binary) {
+                    bridge->is_binary = true;
+                    if (bridge->is_running) {
+                        hello(bridge);
+                    }
+                }
             } else {
                 say_error(bridge, word, 1u, problem);
             }

@@ -128,6 +128,12 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
     expect(stopped.subarray(1).toString()).toBe('ok stop');
   });
 
+  it('says hello also where frames are asked for while it runs', () => {
+    const { bytes, text } = session('h start', 'h bin');
+    expect(text.startsWith('ok start\nok bin\n')).toBe(true);
+    expect(unstuff(bytes.subarray('ok start\nok bin\n'.length, -1))[0]).toBe(1);
+  });
+
   it('leaves the numbers of lost samples out, and begins a new frame after a long pause', () => {
     const found = frames('h start', 's 0 100 1 1', 'l 0 5', 's 0 300 2 2', 's 0 90000 3 3', 'h stop').filter(
       (frame) => frame[0] === 2 || frame[0] === 4,

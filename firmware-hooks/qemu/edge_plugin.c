@@ -14,6 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <signal.h>
+#include <sys/prctl.h>
+#endif
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
@@ -82,6 +86,10 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
             out = fopen(argv[k] + 4, "w");
         } else if (strncmp(argv[k], "fd=", 3) == 0) {
             out = fdopen(atoi(argv[k] + 3), "w");
+#ifdef __linux__
+            /* Whoever gave the descriptor may be killed; an emulator that nobody listens to would run for ever. */
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
         } else if (strncmp(argv[k], "at=", 3) == 0 && watches < MAX_WATCHES) {
             char *end = NULL;
             watch[watches].address = strtoull(argv[k] + 3, &end, 16);

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DutClient } from '../../../src/dut/client.ts';
@@ -188,6 +188,28 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
     const chip_s = (found.model.map(127) - found.model.map(0)) / 127;
     expect(chip_s).toBeGreaterThan(100e-6);
     expect(chip_s).toBeLessThan(103e-6);
+  });
+});
+
+describe.skipIf(noQemu !== null || process.platform !== 'linux')(`a killed process ${noQemu ?? ''}`, () => {
+  it('takes its QEMU with it', async () => {
+    const build = await buildQemuDut('energy');
+    const watches = 'at=50000508:R';
+    const parent = spawn(process.execPath, [
+      '-e',
+      `const { spawn } = require('node:child_process');
+       const qemu = spawn(${JSON.stringify(defaultQemuTools().qemu)}, ['-M', 'microbit', '-kernel', ${JSON.stringify(build.firmware)},
+         '-display', 'none', '-serial', 'null', '-monitor', 'none', '-plugin', ${JSON.stringify(`${build.plugin},fd=3,${watches}`)}],
+         { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+       qemu.stdio[3].once('data', () => console.log(qemu.pid));`,
+    ]);
+    const pid = Number(await new Promise((resolve) => parent.stdout.once('data', (text) => resolve(String(text)))));
+    const isAlive = () =>
+      existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    expect(isAlive()).toBe(true);
+    parent.kill('SIGKILL');
+    await expect.poll(isAlive, { timeout: 5000 }).toBe(false);
+    await build.remove();
   });
 });
 

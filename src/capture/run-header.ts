@@ -59,6 +59,7 @@ const clockInfo = z.looseObject({
   tickHz: z.number().positive(),
   kind: z.enum(['instrument', 'host', 'dut', 'file', 'virtual']),
   epoch_ns: z.string().nullable(),
+  latencyBound_s: z.number().min(0).nullable().optional(),
 });
 
 const quantity = z.enum(['current', 'voltage', 'power', 'energy']);
@@ -85,6 +86,7 @@ const streamInfo = z.looseObject({
   ),
   logicInputs: z.array(z.string()),
   calibration: z.string().nullable(),
+  hiddenLossUnit: z.number().int().positive().optional(),
 });
 
 const runPlan = z.looseObject({
@@ -97,6 +99,7 @@ const runPlan = z.looseObject({
   holdOff_s: z.number(),
   minWidth_s: z.number(),
   pulse_s: z.number(),
+  sync: z.looseObject({ order: z.number().int(), chip_s: z.number().positive(), channel: z.string() }).optional(),
 });
 
 const runHeaderFile = z.looseObject({

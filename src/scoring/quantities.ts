@@ -1,5 +1,6 @@
 import { type Quantity, quantity, type UncertaintyComponent } from '../signal/quantity.ts';
 import type { StreamInfo, WindowSlice } from '../signal/types.ts';
+import type { Alignment } from '../sync/align.ts';
 import { medianOf } from './metrics.ts';
 import type { Baseline, ScoreDocument, ScoredWindow } from './score-document.ts';
 
@@ -11,12 +12,16 @@ export function quantitiesOf(
   energyMethod: string,
   stream: StreamInfo,
   baselines: Baseline[],
+  alignments: Alignment[],
 ): Record<string, Quantity> {
   const n = windows.length;
   const method = `${energyMethod}+median/1`;
   const toSI = (value: number | null, factor: number) => (value === null ? null : value * factor);
   const energy = quantity(toSI(medians.energyPerInference_uJ, 1e-6), 'J', method, n);
-  energy.components = budgetOf(windows, slices, stream);
+  energy.components = [
+    ...budgetOf(windows, slices, stream),
+    ...alignments.flatMap((alignment) => alignmentBudget(windows, slices, alignment)),
+  ];
   const quantities: Record<string, Quantity> = {
     energyPerInference: energy,
     throughput: quantity(medians.throughput_ips, '1/s', 'median/1', n),
@@ -73,4 +78,44 @@ function budgetOf(windows: ScoredWindow[], slices: WindowSlice[], stream: Stream
     });
   }
   return components;
+}
+
+/**
+ * What the fitted relation of two clocks adds to the energy per inference (specs: science 2.2 row 15). An offset shifts
+ * both edges of a window. Where the guard band reaches over it, the error is the difference of the powers outside times
+ * the offset; else the window takes idle time in and leaves active time out. A skew changes the energy in proportion.
+ */
+function alignmentBudget(
+  windows: ScoredWindow[],
+  slices: WindowSlice[],
+  { model, method }: Alignment,
+): UncertaintyComponent[] {
+  const back = model.inverse();
+  const slicesByIndex = new Map(slices.map((slice) => [slice.window.index, slice]));
+  let offset_J: number | null = 0;
+  let skew_J = 0;
+  let n = 0;
+  for (const window of windows) {
+    const { window: place, before, after, method: rule } = slicesByIndex.get(window.index)!;
+    if (window.inferences === null || window.inferences === 0) continue;
+    const at = back.map((place.startTick + place.endTick) / 2);
+    const u_ticks = model.u_ticks(at);
+    n++;
+    skew_J += (window.energy_uJ * 1e-6 * model.skewAt(at).u) / window.inferences;
+    if (u_ticks === null || before === null || after === null || offset_J === null) {
+      offset_J = null;
+      continue;
+    }
+    const step_W = rule.startsWith('guard-band')
+      ? Math.abs(after.mean - before.mean)
+      : Math.abs(window.power_uW * 1e-6 - (before.mean + after.mean) / 2);
+    offset_J += (step_W * (u_ticks / model.to.tickHz)) / window.inferences;
+  }
+  if (n === 0) return [];
+  const provenance = `fit of clock ${model.from.id} to ${model.to.id} by ${method}`;
+  const common = { distribution: 'normal', nu: null, scope: 'run', provenance } as const;
+  return [
+    { id: 'clock-offset', u: offset_J === null ? null : offset_J / n, ...common },
+    { id: 'clock-skew', u: skew_J / n, ...common },
+  ];
 }

@@ -43,6 +43,21 @@ export interface Baseline {
   n: number;
 }
 
+/** How the clock of the trigger edges was put on the clock of the samples. */
+export interface ScoredAlignment {
+  /** Ids of the clocks. */
+  edges: string;
+  samples: string;
+  method: 'shared-pulses' | 'sync-pattern' | 'arrival-times' | 'host-clock';
+  /** Standard uncertainty of a mapped time half-way through the edges; null where unknown. */
+  u_s: number | null;
+  /** How much faster the samples' clock counts than the edges', against the nominal rates. */
+  skew_ppm: number;
+  u_skew_ppm: number;
+  /** Straight pieces of the fitted relation. */
+  pieces: number;
+}
+
 export interface ScoreDocument {
   schema: 'joulemark.score/1';
   source: { format: string; path: string };
@@ -71,6 +86,8 @@ export interface ScoreDocument {
     samples: number;
     missingSamples: number | null;
   } | null;
+  /** Only where edges came on another clock than samples. */
+  alignments?: ScoredAlignment[];
   provenance: Record<string, unknown>;
   warnings: Warning[];
 }

@@ -4,8 +4,10 @@ import type { InferenceResult, Recording, RunPlan, WindowTruth } from '../signal
 import type { ClockInfo, Edge, StreamInfo, WindowSlice } from '../signal/types.ts';
 import { type Warning, warning } from '../signal/warnings.ts';
 import { median } from '../stats/quantile.ts';
+import { type Alignment, alignClocks, mapEdge } from '../sync/align.ts';
 import { ClockWatch } from '../sync/clock-watch.ts';
 import { energyMethodOf } from '../sync/energy-method.ts';
+import { findHiddenLosses } from '../sync/loss-detection.ts';
 import { pairEdges } from '../sync/pairing.ts';
 import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
 import { rankAuc } from './auc.ts';
@@ -16,7 +18,7 @@ import { idleOf, netOf } from './net-energy.ts';
 import { type PowerBin, PowerReader, PowerView } from './power-view.ts';
 import { findProfile } from './profiles/index.ts';
 import { quantitiesOf } from './quantities.ts';
-import type { ScoreDocument, ScoredWindow } from './score-document.ts';
+import type { ScoreDocument, ScoredAlignment, ScoredWindow } from './score-document.ts';
 import { top1_pct } from './top1.ts';
 
 export const slicingRules = { auto, proportional, 'guard-band': guardBand } as const;
@@ -68,7 +70,8 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
     warnings.push(warning('voltage.assumed', `${stream.assumedVoltage_V} V is assumed on rail ${stream.rail}`));
   }
 
-  const edges = await edgesOn(recording, clock);
+  const { edges, alignments } = await edgesOn(recording, plan, stream, clock);
+  warnings.push(...alignments.flatMap(alignmentWarnings));
   const pairing = pairEdges(edges, plan, clock.tickHz, recording.endedEarly);
   warnings.push(...pairing.warnings);
 
@@ -110,7 +113,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   }
   for (const slice of slicer.end()) slices.push(slice);
 
-  warnings.push(...lossWarnings(losses));
+  warnings.push(...lossWarnings(losses), ...hiddenLossWarnings(watch, stream, clock));
   if (saturated > 0) {
     warnings.push(warning('samples.saturated', `${saturated} samples reached the end of their range`));
   }
@@ -175,7 +178,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
     slicing: rule.id,
     windows,
     median: medians,
-    quantities: quantitiesOf(windows, medians, slices, energyMethodOf(stream)?.id ?? '', stream, baselines),
+    quantities: quantitiesOf(windows, medians, slices, energyMethodOf(stream)?.id ?? '', stream, baselines, alignments),
     refusal,
     idle: idleFigures,
     net,
@@ -192,6 +195,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
     provenance: recording.provenance,
     warnings,
   };
+  if (alignments.length > 0) document.alignments = alignments.map((alignment) => describeAlignment(alignment, edges));
   const bins = view.bins();
   return { document, trace: bins.length === 0 ? null : { rail: stream.rail, bins } };
 }
@@ -228,22 +232,89 @@ function clockOf(recording: Recording, id: string): ClockInfo {
   return clock;
 }
 
-/** Edges of the recording, which must be on the stream's clock. */
-async function edgesOn(recording: Recording, clock: ClockInfo): Promise<Edge[]> {
+/**
+ * The edges that bracket inferences, on the stream's clock. Where they came on another clock, it is fitted to the
+ * stream's by what the recording carries.
+ * @throws RefusalError where nothing relates the clocks
+ */
+async function edgesOn(
+  recording: Recording,
+  plan: RunPlan,
+  stream: StreamInfo,
+  clock: ClockInfo,
+): Promise<{ edges: Edge[]; alignments: Alignment[] }> {
+  const all: Edge[] = [];
+  for await (const batch of recording.edges()) for (const edge of batch.edges) all.push(edge);
+  const own = all.filter((edge) => edge.clock === clock.id);
+  const brackets = (edge: Edge) => edge.channel === plan.channel || edge.channel === plan.stopChannel;
+  const foreign = new Set(all.filter((edge) => edge.clock !== clock.id && brackets(edge)).map((edge) => edge.clock));
+  if (foreign.size === 0 || own.some(brackets)) return { edges: own.sort(byTick), alignments: [] };
+  const alignments: Alignment[] = [];
   const edges: Edge[] = [];
-  for await (const batch of recording.edges()) {
-    for (const edge of batch.edges) {
-      if (edge.clock !== clock.id) {
-        throw new RefusalError('clocks.unrelated', {
-          where: recording.path,
-          problem: `edges are on clock ${edge.clock}, samples on clock ${clock.id}`,
-          remedy: 'trigger edges and samples must share a clock',
-        });
-      }
-      edges.push(edge);
+  for (const id of foreign) {
+    const alignment = await alignClocks(recording, all, clockOf(recording, id), stream, clock);
+    if (alignment === null) {
+      throw new RefusalError('clocks.unrelated', {
+        where: recording.path,
+        problem: `edges are on clock ${id}, samples on clock ${clock.id}, and nothing relates the two`,
+        remedy: 'let both see the same pulses or a sync pattern, or record the arrival times of edges and samples',
+      });
     }
+    alignments.push(alignment);
+    for (const edge of all) if (edge.clock === id) edges.push(mapEdge(edge, alignment.model));
   }
-  return edges.sort((a, b) => a.tick - b.tick);
+  return { edges: edges.sort(byTick), alignments };
+}
+
+function byTick(a: Edge, b: Edge): number {
+  return a.tick - b.tick;
+}
+
+function alignmentWarnings({ model, contradiction }: Alignment): Warning[] {
+  const found: Warning[] = [];
+  const clocks = `clock ${model.from.id} of the edges and clock ${model.to.id} of the samples`;
+  if (model.common_ticks === null) {
+    found.push(
+      warning(
+        'clock.offset-unknown',
+        `${clocks} are related by arrival times without a declared bound of their latency`,
+      ),
+    );
+  }
+  if (contradiction !== null) {
+    const off = `${(contradiction.off_s * 1e3).toPrecision(3)} ms`;
+    found.push(warning('clock.contradiction', `${clocks}: ${contradiction.method} puts the edges ${off} elsewhere`));
+  }
+  return found;
+}
+
+/** An alignment as the document states it, at the middle one of the edges (on the samples' clock). */
+function describeAlignment({ model, method }: Alignment, edges: readonly Edge[]): ScoredAlignment {
+  const at = model.inverse().map(edges[edges.length >> 1]?.tick ?? 0);
+  const { skew, u } = model.skewAt(at);
+  const u_ticks = model.u_ticks(at);
+  return {
+    edges: model.from.id,
+    samples: model.to.id,
+    method,
+    u_s: u_ticks === null ? null : u_ticks / model.to.tickHz,
+    skew_ppm: skew * 1e6,
+    u_skew_ppm: u * 1e6,
+    pieces: model.pieces.length,
+  };
+}
+
+function hiddenLossWarnings(watch: ClockWatch, stream: StreamInfo, clock: ClockInfo): Warning[] {
+  if (stream.hiddenLossUnit === undefined || stream.ticksPerSample === null) return [];
+  const unit_ticks = stream.hiddenLossUnit * stream.ticksPerSample;
+  return findHiddenLosses(watch.arrivals, clock.tickHz, unit_ticks).losses.map(({ afterTick, ticks, step_s }) => {
+    const at = `after ${(afterTick / clock.tickHz).toFixed(3)} s`;
+    const lost = ticks === null ? 'something' : `${ticks / stream.ticksPerSample!} samples`;
+    return warning(
+      'samples.dropped',
+      `${lost} lost that no counter shows ${at}: everything arrives ${(step_s * 1e3).toFixed(3)} ms later from there on`,
+    );
+  });
 }
 
 function countSaturated(flags: Uint8Array | undefined): number {

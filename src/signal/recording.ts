@@ -23,6 +23,16 @@ export interface RunPlan {
   minWidth_s: number;
   /** Shortest pulse of the profile, in s. */
   pulse_s: number;
+  /** The coded pattern that the DUT plays at least once, on this channel and as its current (sync/sync-pattern.ts). */
+  sync?: SyncPlan;
+}
+
+export interface SyncPlan {
+  /** The pattern has 2^order - 1 chips: 7, 9, 10 or 11. */
+  order: number;
+  /** Nominal length of a chip. */
+  chip_s: number;
+  channel: string;
 }
 
 /** The answer of the DUT to one input, for accuracy. */

@@ -9,10 +9,15 @@ export interface ClockInfo {
   id: string;
   /** Ticks a second, nominal. */
   tickHz: number;
-  /** Where the ticks come from. */
+  /** Where the ticks come from. A clock of kind `host` without an epoch is the one that arrival times are on. */
   kind: 'instrument' | 'host' | 'dut' | 'file' | 'virtual';
   /** Unix time of tick 0 in nanoseconds as a decimal string (it exceeds a safe integer), or null where unknown. */
   epoch_ns: string | null;
+  /**
+   * The delay that every message from this clock to the host has at least lies between 0 and this, in s. Arrival times
+   * cannot tell it, so half of it is the uncertainty of any time that is mapped by them. Absent or null where unknown.
+   */
+  latencyBound_s?: number | null;
 }
 
 /** What a block can carry; one array each. `energy` is joules (times scale) per sample interval. */
@@ -64,6 +69,8 @@ export interface StreamInfo {
   logicInputs: string[];
   /** Id of the calibration record in force, or null. */
   calibration: string | null;
+  /** Losses of whole multiples of so many samples leave no trace in the source's counter (PPK2: 64); absent where every loss shows. */
+  hiddenLossUnit?: number;
 }
 
 /** Bits of `SampleBlock.flags`. */

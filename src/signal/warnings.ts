@@ -21,6 +21,8 @@ export const warningCatalogue = {
   'window.too-short': 'A window is shorter than the benchmark demands.',
   'window.missing-samples': 'Samples are missing inside a window.',
   'clock.skew': 'The clock of the instrument and the clock of the host run at different rates.',
+  'clock.offset-unknown': 'Edges and samples are related by arrival times whose latency has no declared bound.',
+  'clock.contradiction': 'Two ways of relating the clock of the edges to that of the samples disagree.',
   'baseline.methods-disagree': 'The idle baselines disagree by more than 10 %; no net energy is given.',
   'baseline.too-high': 'The idle baseline exceeds 90 % of the active power; no net energy is given.',
   'baseline.none': 'Too few samples outside the windows for an idle baseline.',

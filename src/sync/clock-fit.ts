@@ -81,7 +81,7 @@ function clockLine(line: RobustLine, covariance: RobustLine['covariance'], nomin
   };
 }
 
-/** Fewer arrival times than this, or a shorter stretch of them, give no fit. */
+/** Fewer arrival times than this, or a shorter stretch of them, give no line. */
 const fewestArrivals = 16;
 const shortest_s = 1;
 /** Length of the pieces of a long run: temperature changes a crystal within minutes (specs: science 3.2). */
@@ -127,10 +127,13 @@ export function fitArrivalLine(points: Arrivals, from: ClockRef): ClockLine | nu
  * d_min cannot be seen one way. It lies between 0 and the declared bound of the latency, so half the bound is
  * subtracted, and half the bound is the common uncertainty of the model; without a bound that is unknown.
  *
- * @returns null for fewer than 16 arrivals or less than a second of them
+ * Fewer than 16 arrivals, or less than a second of them, tell no skew: the clock is then taken to keep its nominal rate as
+ * crystals do.
+ *
+ * @returns null for fewer than 2 arrivals
  */
 export function fitArrivals(points: Arrivals, from: ClockRef, latencyBound_s: number | null): ClockModel | null {
-  const line = fitArrivalLine(points, from);
+  const line = fitArrivalLine(points, from) ?? fewArrivalsLine(points, from);
   if (line === null) return null;
   const half_ns = latencyBound_s === null ? null : (latencyBound_s * 1e9) / 2;
   const lines = piecesOf(points, line, from.tickHz) ?? [{ from: -Infinity, line }];
@@ -138,6 +141,23 @@ export function fitArrivals(points: Arrivals, from: ClockRef, latencyBound_s: nu
     (piece): ClockPiece => ({ ...piece, line: { ...piece.line, offset: piece.line.offset - (half_ns ?? 0) } }),
   );
   return new ClockModel(from, arrivalClock, pieces, half_ns);
+}
+
+/** Crystals are off by at most 261 ppm (measured on public recordings, specs: audit 1.9); rectangular. */
+const crystal_u = 261e-6 / Math.sqrt(3);
+
+/** The line of a clock that keeps its nominal rate, under all arrivals; null for fewer than 2. */
+function fewArrivalsLine({ ticks: x, arrivals_ns: y }: Arrivals, from: ClockRef): ClockLine | null {
+  const n = x.length;
+  if (n < 2) return null;
+  const nominal = arrivalClock.tickHz / from.tickHz;
+  const reference = (x[0]! + x[n - 1]!) / 2;
+  const offsets = y.map((arrival, k) => arrival - nominal * (x[k]! - reference));
+  const least = Math.min(...offsets);
+  // The skew may have pulled down what came early or late; the spread holds for messages that are late by chance.
+  const tilt = (crystal_u * nominal * (x[n - 1]! - x[0]!)) / 2;
+  const offset = (median(offsets)! - least) ** 2 + tilt ** 2;
+  return { reference, offset: least, skew: 0, covariance: { offset, skew: crystal_u ** 2, cross: 0 } };
 }
 
 /** Huber's line through the earliest arrival of each of up to 100 parts; null where these would be too few. */

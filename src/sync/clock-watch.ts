@@ -1,5 +1,5 @@
 import type { SampleBlock } from '../signal/types.ts';
-import { ArrivalTimes } from './arrival-times.ts';
+import { type Arrivals, ArrivalTimes } from './arrival-times.ts';
 import { fitArrivalLine } from './clock-fit.ts';
 
 /** Skew of the instrument's clock against the host's. */
@@ -28,6 +28,10 @@ export class ClockWatch {
   add(block: SampleBlock): void {
     if (block.arrival_ns === undefined) return;
     this.#arrivals.add(block.firstTick + block.length * block.ticksPerSample, block.arrival_ns);
+  }
+
+  get arrivals(): Arrivals {
+    return this.#arrivals.points;
   }
 
   /** Null where too few blocks carry an arrival time or they span less than a second. */

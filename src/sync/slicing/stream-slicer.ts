@@ -4,7 +4,10 @@ import { type EnergyMethod, energyMethodOf } from '../energy-method.ts';
 import type { SlicingRule } from '../slicing.ts';
 import { type Segment, SegmentSummer } from './segment-sums.ts';
 
-/** Samples that a guard band reaches beyond each edge, besides the part of the sample that the edge splits. */
+/**
+ * Samples that a guard band reaches beyond each edge, besides the part of the sample that the edge splits: two, or three
+ * standard uncertainties of the edge where that is more (`guard-band/2`), so that the load's own flank stays inside.
+ */
 const guardSamples = 2;
 /** Most and fewest samples, just outside the guard, that tell the power there. */
 const outsideMost = 32;
@@ -42,6 +45,8 @@ interface Plan {
   end: number;
   /** Whole-sample positions of the guard, or null where there is no room. */
   guard: { from: number; to: number; before: Tap; after: Tap } | null;
+  /** Samples that the guard reaches. */
+  reach: number;
 }
 
 /** Power of a stretch of whole samples, collected as they pass. */
@@ -128,6 +133,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
       start: position(window.startTick),
       end: position(window.endTick),
       guard: null,
+      reach: Math.max(guardSamples, Math.ceil((3 * (window.u_ticks ?? 0)) / this.#ticksPerSample)),
     }));
     const cuts: number[] = [];
     for (let k = 0; k < this.#plans.length; k++) {
@@ -148,11 +154,11 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
 
   /** Room for a guard lies between the half-ways to the neighbouring windows. */
   #guardOf(k: number): Plan['guard'] {
-    const { start, end } = this.#plans[k];
+    const { start, end, reach } = this.#plans[k];
     const before = k === 0 ? Number.NEGATIVE_INFINITY : (this.#plans[k - 1].end + start) / 2;
     const after = k + 1 === this.#plans.length ? Number.POSITIVE_INFINITY : (end + this.#plans[k + 1].start) / 2;
-    const from = Math.floor(start) - guardSamples;
-    const to = Math.ceil(end) + guardSamples;
+    const from = Math.floor(start) - reach;
+    const to = Math.ceil(end) + reach;
     const outside = Math.min(outsideMost, Math.floor(from - before), Math.floor(after - to));
     if (outside < outsideFewest) return null;
     return { from, to, before: new Tap(from - outside, outside), after: new Tap(to, outside) };
@@ -252,7 +258,10 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
       const insidePower = insideEnergy / duration_s;
       const step = (power: OutsidePower) => Math.abs(insidePower - power.mean);
       const pointwise = this.#stream.semantics === 'point';
-      const proportionalBound = pointwise ? 0 : ((step(before.outside) + step(after.outside)) * this.#dt_s) / 6;
+      const steps = step(before.outside) + step(after.outside);
+      // An edge that is not known to a sample may lie beside the load's flank by its uncertainty.
+      const astray_s = plan.reach > guardSamples ? ((plan.window.u_ticks ?? 0) / this.#ticksPerSample) * this.#dt_s : 0;
+      const proportionalBound = (pointwise ? 0 : (steps * this.#dt_s) / 6) + steps * astray_s;
       slice.biasBound_J = proportionalBound;
       if (plan.guard) {
         const left = plan.start - plan.guard.from;
@@ -261,7 +270,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
           this.#guardError(before.outside, before.slope, left) + this.#guardError(after.outside, after.slope, right);
         const clean = segments[1].missing === 0 && segments[3].missing === 0;
         if (clean && (this.#mode === 'guard-band' || bound < proportionalBound)) {
-          slice.method = 'guard-band/1';
+          slice.method = plan.reach > guardSamples ? 'guard-band/2' : 'guard-band/1';
           slice.correctedEnergy_J =
             this.#energyOf(segments[1]) +
             insideEnergy +

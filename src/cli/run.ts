@@ -79,6 +79,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
     printScore(document, folder);
   }
   note(`Run folder: ${folder}\nReport:     ${outcome.reportPath}`, options);
+  if (outcome.energyRunnerFolder !== null) note(`EnergyRunner layout: ${outcome.energyRunnerFolder}`, options);
   if (outcome.interrupted) {
     note('interrupted: the capture so far is closed and kept', options);
     process.exitCode = ExitCode.interrupted;

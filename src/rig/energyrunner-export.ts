@@ -47,6 +47,9 @@ export async function exportEnergyRunner(recording: Recording, folder: string): 
 
   const lines: LogLine[] = [];
   for await (const line of recording.log()) lines.push(line);
+  // The run's time 0 may be that of the instrument, which began later than the log.
+  const before_s = Math.min(0, lines[0]?.time_s ?? 0);
+  if (before_s < 0) for (const line of lines) line.time_s -= before_s;
   const isOwnLog = !lines.some(({ source }) => source === 'sequencer');
   const log = isOwnLog ? retold(lines, recording, timestamps_s) : lines;
   if (lost > 0) {

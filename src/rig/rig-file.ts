@@ -46,6 +46,17 @@ const dutSchema = z.strictObject({
     .optional()
     .describe('Which network the virtual DUT runs, where the profile does not say.'),
   error_rate: z.number().min(0).max(1).default(0.05).describe('Share of wrong answers that the virtual DUT gives.'),
+  via: z
+    .enum(['direct', 'io-manager'])
+    .default('direct')
+    .describe('Whether the serial port is that of the DUT, or that of an IO manager with the DUT behind it.'),
+  baud: z.int().min(300).max(4_000_000).optional().describe('Baud rate of a real DUT; energy mode has 9600.'),
+  inputs: text.optional().describe('Folder with y_labels.csv and the input files that a real DUT is fed.'),
+  inferences: z
+    .int()
+    .positive()
+    .optional()
+    .describe('Inferences in each window of a real DUT. Absent: measured, so that a window lasts 10 s.'),
 });
 
 const triggerSchema = z.strictObject({

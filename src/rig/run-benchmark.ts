@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
@@ -7,8 +7,11 @@ import { openRunFolder } from '../capture/run-folder.ts';
 import { renderReport } from '../report/html.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
+import { DeviceError, JoulemarkError, UsageError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
 import type { Edge } from '../signal/types.ts';
+import type { DutWorld } from './dut-world.ts';
+import { exportEnergyRunner } from './energyrunner-export.ts';
 import type { Rig } from './rig-file.ts';
 import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
 import { simulateRun } from './virtual-rig.ts';
@@ -33,6 +36,8 @@ export interface RunOptions {
   onProduced?: (index: number) => void;
   /** Private key (PEM) that signs the run. */
   privateKey?: string;
+  /** What an emulated DUT on a serial port does to the world; absent: its messages stand in for it. */
+  dutWorld?: DutWorld;
 }
 
 export interface RunOutcome {
@@ -40,13 +45,16 @@ export interface RunOutcome {
   reportPath: string;
   document: ScoreDocument;
   interrupted: boolean;
+  /** The run in the layout of EnergyRunner, beside the run folder; null where it has none. */
+  energyRunnerFolder: string | null;
 }
 
 /**
  * Runs a rig into a run folder: everything raw goes to disk first, then the result is computed by replaying the closed
  * capture through the code that `score` uses, the report is written and the folder is sealed.
  *
- * @throws UsageError where the folder exists or the rig cannot be run
+ * @throws UsageError where the folder exists or the rig cannot be run; DeviceError where an instrument or a DUT fails under way: the
+ * capture so far is closed, sealed and kept
  */
 export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOutcome> {
   const startedAt = new Date().toISOString();
@@ -71,6 +79,7 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
   let edges = 0;
   const ends = new Map<string, number>();
   const flush = run.isVirtualTime ? null : setInterval(() => writer.flushDue(), flushEvery_ms);
+  let failure: JoulemarkError | null = null;
   await lastValueFrom(
     run.chunks$.pipe(
       takeUntil(aborted(options.interrupt)),
@@ -88,11 +97,17 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
       }),
     ),
     { defaultValue: null },
-  ).finally(() => {
-    if (flush !== null) clearInterval(flush);
-  });
+  )
+    .catch((error) => {
+      // A bug leaves the capture as a killed process would.
+      if (!(error instanceof JoulemarkError)) throw error;
+      failure = error;
+    })
+    .finally(() => {
+      if (flush !== null) clearInterval(flush);
+    });
   const interrupted = options.interrupt?.aborted ?? false;
-  if (interrupted) {
+  if (interrupted || failure !== null) {
     for (const [stream, firstTick] of ends) {
       writer.push({ kind: 'gap', stream, firstTick, count: null, cause: 'cut-off' });
     }
@@ -106,7 +121,31 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
     { generatedBy, startedAt, finishedAt: new Date().toISOString(), host: hostname(), interrupted },
     { privateKey: options.privateKey },
   );
-  return { folder: options.folder, reportPath: join(options.folder, 'report.html'), document, interrupted };
+  if (failure !== null) throw keptAfter(failure, options.folder);
+  return {
+    folder: options.folder,
+    reportPath: join(options.folder, 'report.html'),
+    document,
+    interrupted,
+    energyRunnerFolder: run.hasEnergyRunnerLayout && !interrupted ? await exportBeside(options.folder) : null,
+  };
+}
+
+/** The error with the news that nothing is lost of what came before it. */
+function keptAfter(error: JoulemarkError, folder: string): JoulemarkError {
+  return new DeviceError(error.code, {
+    where: error.where,
+    problem: error.message.slice(error.where.length + 2),
+    remedy: `${error.remedy}. What was captured before is kept in ${folder}`,
+    cause: error,
+  });
+}
+
+/** The run that was just sealed, once more in the layout of EnergyRunner. */
+async function exportBeside(folder: string): Promise<string> {
+  const beside = `${folder.replace(/[\\/]+$/, '')}-energyrunner`;
+  await exportEnergyRunner(await openRunFolder(folder), beside);
+  return beside;
 }
 
 /** The result and the report of a replayed run folder, as they are written into it. */
@@ -141,6 +180,7 @@ const flushEvery_ms = 10;
 /** The run that a rig asks for: the virtual rig, or an instrument that is emulated or real. */
 async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
   if (rig.instrument.family !== 'virtual') {
+    if (isSerialPort(rig.dut.connection)) return serialDutRun(rig, options);
     const { instrumentRun } = await import('./instrument-run.ts');
     return instrumentRun(rig);
   }
@@ -148,6 +188,7 @@ async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
     const { qemuRun } = await import('./qemu-run.ts');
     return qemuRun(rig);
   }
+  if (rig.dut.connection !== 'emulated') return serialDutRun(rig, options);
   const run = simulateRun(rig, rig.seed, rig.faults);
   const rates = streamRates(run);
   return {
@@ -156,6 +197,27 @@ async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
     isVirtualTime: true,
     chunks$: paced(run.chunks, options.pace, (chunk) => chunkTime_s(chunk, rates)),
   };
+}
+
+/** Of all that `dut.connection` may say, a path. */
+function isSerialPort(connection: string): boolean {
+  return !['auto', 'emulated', 'qemu'].includes(connection);
+}
+
+async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
+  // Before a port is opened: the capture would refuse it only then.
+  if (existsSync(options.folder)) {
+    throw new UsageError('capture.folder-exists', {
+      where: options.folder,
+      problem: 'exists already; a run never writes into a folder that exists',
+      remedy: 'Name a folder that does not exist yet, on a disk that can be written.',
+    });
+  }
+  const { dutRun } = await import('./dut-run.ts');
+  return dutRun(rig, {
+    version: generatedBy,
+    ...(options.dutWorld === undefined ? {} : { world: options.dutWorld }),
+  });
 }
 
 /** Does this edge count against what the plan promised? */

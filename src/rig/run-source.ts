@@ -11,6 +11,8 @@ export interface RunSource {
   provenance: Record<string, unknown>;
   /** True where the run has a time of its own that the capture follows, so that the same seed gives the same bytes. */
   isVirtualTime: boolean;
+  /** True where the log follows EnergyRunner's grammar, so that the run is written in that layout too. */
+  hasEnergyRunnerLayout?: boolean;
   /** Cold: the run begins when it is subscribed to, and ends (supply off) when the subscription does. */
   chunks$: Observable<Chunk>;
 }

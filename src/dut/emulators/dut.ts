@@ -69,6 +69,8 @@ const bufferBytes = 27_648;
 const firmware = 'ULPMark for tinyML Firmware V0.0.1';
 /** Waiting for less than this costs more than it takes. */
 const shortestWait_s = 1e-3;
+/** Timestamps are said this much ahead, so that no reader of the plant has passed them already. */
+const plantLead_s = 0.01;
 
 const helpLines = [
   firmware,
@@ -368,7 +370,7 @@ export class DutEmulator {
 
   /** @returns the time of the timestamp */
   async #timestamp(): Promise<number> {
-    this.#cursor_s = Math.max(this.#cursor_s, this.#now_s());
+    this.#cursor_s = Math.max(this.#cursor_s, this.#now_s() + (this.#driver ? plantLead_s : 0));
     const at_s = this.#cursor_s;
     if (this.#options.mode === 'energy') this.#pulse();
     else await this.#say(`m-lap-us-${this.#counter_us()}`);

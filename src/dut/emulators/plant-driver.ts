@@ -3,6 +3,9 @@ import type { Polarity } from '../../signal/types.ts';
 
 type Item = { at_s: number; current_A: number } | { at_s: number; channel: string; polarity: Polarity };
 
+/** Pulses up to this long keep their length. */
+const keptPulse_s = 1e-3;
+
 /**
  * Lets a DUT that lives in real time drive a plant: it says ahead what happens when, and the plant is settled as far as its readers
  * ask. What readers have seen never changes: an item that comes too late happens at the horizon.
@@ -12,7 +15,8 @@ export class PlantDriver {
   #items: Item[] = [];
   #next = 0;
   #current_A: number;
-  readonly #last = new Map<string, Polarity>();
+  /** The last edge of each channel: when it should have been, and when it was. */
+  readonly #last = new Map<string, { polarity: Polarity; wanted_s: number; at_s: number }>();
 
   /** @param current_A level from the beginning */
   constructor(plant: Plant, current_A: number) {
@@ -40,13 +44,13 @@ export class PlantDriver {
     const { plant } = this;
     for (; this.#next < this.#items.length; this.#next++) {
       const item = this.#items[this.#next]!;
-      if (item.at_s >= until_s) break;
-      const at_s = Math.max(item.at_s, plant.horizon_s);
+      const at_s = Math.max(this.#timeOf(item), plant.horizon_s);
+      if (at_s >= until_s) break;
       plant.hold(at_s, this.#current_A);
       if ('current_A' in item) this.#current_A = item.current_A;
-      else if (this.#last.get(item.channel) !== item.polarity) {
+      else if (this.#last.get(item.channel)?.polarity !== item.polarity) {
         // A pulse whose end was cancelled leaves the line where it is.
-        this.#last.set(item.channel, item.polarity);
+        this.#last.set(item.channel, { polarity: item.polarity, wanted_s: item.at_s, at_s });
         plant.edge(at_s, item.channel, item.polarity);
       }
     }
@@ -55,5 +59,13 @@ export class PlantDriver {
       this.#next = 0;
     }
     if (until_s > plant.horizon_s) plant.hold(until_s, this.#current_A);
+  }
+
+  /** A short pulse keeps its length where its beginning was late. */
+  #timeOf(item: Item): number {
+    const last = 'channel' in item ? this.#last.get(item.channel) : undefined;
+    return last === undefined
+      ? item.at_s
+      : Math.max(item.at_s, last.at_s + Math.min(item.at_s - last.wanted_s, keptPulse_s));
   }
 }

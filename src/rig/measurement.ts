@@ -1,0 +1,281 @@
+import { type Observable, Subject } from 'rxjs';
+import type { InstrumentControls } from '../dut/scripts/index.ts';
+import type { InferenceWindow } from '../dut/virtual/index.ts';
+import { instrumentFamilies } from '../instruments/families.ts';
+import type { InstrumentFamily } from '../instruments/family.ts';
+import type { PowerInstrument } from '../instruments/power-instrument.ts';
+import { drawFaults, VirtualInstrument } from '../instruments/virtual/index.ts';
+import { Random } from '../plant/random.ts';
+import { UsageError } from '../signal/errors.ts';
+import type { RunPlan } from '../signal/recording.ts';
+import type { Chunk, ClockInfo, StreamInfo } from '../signal/types.ts';
+import { realTime, wait } from '../transport/time.ts';
+import type { DutWorld } from './dut-world.ts';
+import { assertTriggerFits, instrumentFacts, runChunk } from './instrument-run.ts';
+import { type Rig, virtualSettings } from './rig-file.ts';
+import { outside_s, truthLine } from './virtual-rig.ts';
+
+/** An instrument in real time, as a script switches it and a run records it. */
+export interface Measurement extends InstrumentControls {
+  simulated: boolean;
+  clocks: readonly ClockInfo[];
+  streams: readonly StreamInfo[];
+  facts: Record<string, unknown>;
+  /** What it measures while its trace is on. Hot. */
+  chunks$: Observable<Chunk>;
+  /** Host nanoseconds of the clock's tick 0; null before it is known. */
+  zero_ns(): number | null;
+  /** @throws UsageError where it cannot see the edges of the plan */
+  assertTriggerFits(plan: RunPlan): void;
+  /** Resolves when everything measured so far has been emitted. */
+  settle(): Promise<void>;
+  /** Supply off, transport closed. Idempotent; never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * The instrument of a rig.
+ * @throws UsageError, DeviceError as the instrument does
+ */
+export async function measurementOf(rig: Rig, world: DutWorld): Promise<Measurement> {
+  if (rig.instrument.family === 'virtual') return new VirtualMeasurement(rig, world);
+  const load = instrumentFamilies[rig.instrument.family];
+  if (load === undefined) {
+    throw new UsageError('rig.instrument', {
+      where: `instrument.family: ${rig.instrument.family}`,
+      problem: 'there is no such family',
+      remedy: `choose one of virtual, ${Object.keys(instrumentFamilies).join(', ')}`,
+    });
+  }
+  const family = await load();
+  const measurement = new DriverMeasurement(rig, family, await connected(rig, family, world), world);
+  try {
+    await measurement.open();
+    return measurement;
+  } catch (error) {
+    await measurement.close();
+    throw error;
+  }
+}
+
+async function connected(rig: Rig, family: InstrumentFamily, world: DutWorld): Promise<PowerInstrument<never>> {
+  const { connection } = rig.instrument;
+  if (connection === 'emulated') {
+    const { instrument } = family.emulate({
+      source: world.plant,
+      time: realTime,
+      sourceStart_ns: world.start_ns,
+      inputs: [rig.trigger.channel],
+    });
+    return instrument;
+  }
+  if (connection !== 'auto') return family.connect(connection);
+  const found = (await family.find()).filter(({ obstacle }) => obstacle === null);
+  if (found.length === 1) return family.connect(found[0].connection);
+  throw new UsageError('rig.connection', {
+    where: 'instrument.connection: auto',
+    problem: `${found.length} instruments of the family ${family.id} were found`,
+    remedy: found.length === 0 ? 'plug it in; `joulemark devices` lists what is there' : 'name the one that is meant',
+  });
+}
+
+/** How far behind the present the plant is read: what the DUT does reaches it at most this late. */
+const behind_s = 0.03;
+const pumpEvery_ms = 10;
+
+/** Windows longer than this have no truth: what lies further back is forgotten. */
+const remembered_s = 600;
+/** No fault is drawn, so none needs to know where the windows are. */
+const noWindows = { windows: 0, window_s: 0, startChanges: () => [], endChanges: () => [] };
+
+/** The virtual instrument beside a DUT that lives in real time. */
+class VirtualMeasurement implements Measurement {
+  readonly name = 'virtual';
+  readonly simulated = true;
+  readonly clocks: readonly ClockInfo[];
+  readonly streams: readonly StreamInfo[];
+  readonly facts: Record<string, unknown>;
+  readonly chunks$ = new Subject<Chunk>();
+  readonly #world: DutWorld;
+  readonly #instrument: VirtualInstrument;
+  readonly #voltage_mV: number;
+  readonly #timer: NodeJS.Timeout;
+  #isTracing = false;
+  /** First tick that belongs to the trace. */
+  #first: number | null = null;
+  #windows: InferenceWindow[] = [];
+
+  constructor(rig: Rig, world: DutWorld) {
+    if (rig.faults.length > 0) {
+      throw new UsageError('rig.faults', {
+        where: 'faults',
+        problem: 'are drawn for the virtual DUT only, whose windows are known before the run',
+        remedy: 'leave `faults` out',
+      });
+    }
+    const { rate_Hz } = virtualSettings(rig);
+    const random = new Random(rig.seed).fork('instrument');
+    this.#world = world;
+    this.#instrument = new VirtualInstrument(
+      world.plant,
+      { rate_Hz, channel: rig.trigger.channel },
+      drawFaults([], noWindows, random),
+      random,
+      `SIM-V${String(rig.seed).padStart(6, '0')}`,
+    );
+    this.clocks = [this.#instrument.clock];
+    this.streams = [this.#instrument.stream];
+    this.facts = { ...this.#instrument.identity, simulated: true, rate_Hz };
+    this.#voltage_mV = (rig.supply?.voltage_V ?? 0) * 1000;
+    this.#timer = setInterval(() => this.#pump(), pumpEvery_ms);
+  }
+
+  zero_ns(): number {
+    return this.#world.start_ns;
+  }
+
+  assertTriggerFits(): void {}
+
+  async power(on: boolean): Promise<void> {
+    this.#world.power(on);
+  }
+
+  async trace(on: boolean): Promise<void> {
+    if (on) {
+      this.#pump();
+      this.#isTracing = true;
+    } else {
+      await this.settle();
+      this.#isTracing = false;
+    }
+  }
+
+  async voltage_mV(): Promise<number> {
+    return this.#voltage_mV;
+  }
+
+  async settle(): Promise<void> {
+    const until_s = this.#now_s();
+    while (this.#instrument.sampled_s < until_s) {
+      await wait(realTime, pumpEvery_ms);
+      this.#pump();
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#world.power(false);
+    this.chunks$.complete();
+  }
+
+  #now_s(): number {
+    return (realTime.now_ns() - this.#world.start_ns) / 1e9;
+  }
+
+  #pump(): void {
+    const instrument = this.#instrument;
+    const until_s = this.#now_s() - behind_s;
+    while (instrument.nextBlockEnd_s <= until_s) {
+      for (const chunk of instrument.readBlock(instrument.nextBlockEnd_s)) this.#pass(chunk);
+    }
+    this.#windows.push(...this.#world.takeWindows());
+    const settled_s = Math.min(instrument.sampled_s, this.#world.plant.horizon_s) - outside_s;
+    for (const window of this.#windows) {
+      if (window.end_s > settled_s || !this.#isTracing) continue;
+      this.chunks$.next(truthLine(this.#world.plant, instrument, window));
+    }
+    this.#windows = this.#windows.filter(({ end_s }) => end_s > settled_s);
+    if (settled_s < remembered_s) return;
+    this.#world.plant.forget(settled_s - remembered_s);
+    instrument.forget(settled_s - remembered_s);
+  }
+
+  #pass(chunk: Chunk): void {
+    if (!this.#isTracing) return;
+    if (chunk.kind === 'block') this.#first ??= chunk.firstTick;
+    if (chunk.kind !== 'edges') {
+      this.chunks$.next(chunk);
+      return;
+    }
+    // Edges come before the block that they lie in; those of an earlier block are no part of the trace.
+    const { rate_Hz } = this.facts as { rate_Hz: number };
+    const from = this.#first ?? this.#instrument.sampled_s * rate_Hz;
+    const edges = chunk.edges.filter(({ tick }) => tick >= from);
+    if (edges.length > 0) this.chunks$.next({ kind: 'edges', edges });
+  }
+}
+
+/** A driver with its instrument, real or emulated. */
+class DriverMeasurement implements Measurement {
+  readonly name: string;
+  readonly chunks$ = new Subject<Chunk>();
+  simulated = false;
+  clocks: readonly ClockInfo[] = [];
+  streams: readonly StreamInfo[] = [];
+  facts: Record<string, unknown> = {};
+  readonly #rig: Rig;
+  readonly #family: InstrumentFamily;
+  readonly #instrument: PowerInstrument<never>;
+  readonly #world: DutWorld;
+  #zero_ns: number | null = null;
+
+  constructor(rig: Rig, family: InstrumentFamily, instrument: PowerInstrument<never>, world: DutWorld) {
+    this.name = family.id;
+    this.#rig = rig;
+    this.#family = family;
+    this.#instrument = instrument;
+    this.#world = world;
+  }
+
+  async open(): Promise<void> {
+    const { settings, connection } = this.#rig.instrument;
+    const { supply, trigger } = this.#rig;
+    const identity = await this.#instrument.open();
+    await this.#instrument.configure(this.#family.settings({ settings, supply, channel: trigger.channel }) as never);
+    if (this.#instrument.supply !== null && supply !== null) await this.#instrument.supply.setVoltage(supply.voltage_V);
+    // A DUT that nothing but an emulated instrument measures is as simulated as the instrument.
+    this.simulated = identity.simulated || connection === 'emulated';
+    this.facts = instrumentFacts(identity);
+    this.clocks = this.#instrument.clocks;
+    this.streams = this.#instrument.streams;
+    this.#instrument.samples$.subscribe({
+      next: (chunk) => this.chunks$.next(runChunk(chunk, this.clocks)),
+      error: (error) => this.chunks$.error(error),
+    });
+  }
+
+  zero_ns(): number | null {
+    return this.#zero_ns;
+  }
+
+  assertTriggerFits(plan: RunPlan): void {
+    assertTriggerFits(this.#family, plan);
+  }
+
+  async power(on: boolean): Promise<void> {
+    const { supply } = this.#instrument;
+    if (supply !== null && this.#rig.supply !== null) await (on ? supply.on() : supply.off());
+    this.#world.power(on);
+  }
+
+  async trace(on: boolean): Promise<void> {
+    if (on) {
+      await this.#instrument.start();
+      this.#zero_ns = realTime.now_ns();
+    } else {
+      await this.#instrument.stop();
+    }
+  }
+
+  async voltage_mV(): Promise<number | null> {
+    return this.#rig.supply === null ? null : this.#rig.supply.voltage_V * 1000;
+  }
+
+  async settle(): Promise<void> {}
+
+  async close(): Promise<void> {
+    await this.#instrument.close();
+    this.#world.power(false);
+    this.chunks$.complete();
+  }
+}

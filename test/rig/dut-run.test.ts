@@ -1,0 +1,206 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openEnergyRunner } from '../../src/capture/formats/energyrunner/index.ts';
+import { openRunFolder } from '../../src/capture/run-folder.ts';
+import { verifyRunFolder } from '../../src/capture/verify.ts';
+import { DutEmulator, type DutFault, emulatedNetwork, IoManagerEmulator } from '../../src/dut/emulators/index.ts';
+import { virtualBenchmarks } from '../../src/dut/virtual/benchmarks.ts';
+import { Plant } from '../../src/plant/plant.ts';
+import type { DutWorld } from '../../src/rig/dut-world.ts';
+import { parseRig } from '../../src/rig/rig-file.ts';
+import { type RunOptions, resultFiles, runBenchmark } from '../../src/rig/run-benchmark.ts';
+import { scorePublished } from '../../src/scoring/published.ts';
+import { memoryPair } from '../../src/transport/memory.ts';
+import { openPty } from '../../src/transport/pty.ts';
+import { realTime } from '../../src/transport/time.ts';
+import { temporaryFolder } from '../support/energyrunner-folder.ts';
+import { noPty } from '../support/pty.ts';
+
+if (noPty) console.warn(`tests of runs over PTYs are skipped: ${noPty}`);
+
+const { folder, remove } = temporaryFolder();
+afterAll(remove);
+
+const network = { ...emulatedNetwork(virtualBenchmarks.kws01), inference_s: 0.01 };
+
+interface Setup {
+  /** The instrument follows the DUT's pin; else its messages. */
+  hasPin?: boolean;
+  via?: 'direct' | 'io-manager';
+  faults?: DutFault[];
+  instrument?: string;
+  rig?: string;
+  options?: Partial<RunOptions>;
+}
+
+let runs = 0;
+
+/** Plays a short energy run on an emulated DUT behind a PTY. */
+async function run({
+  hasPin = true,
+  via = 'direct',
+  faults = [],
+  instrument = '{settings: {rate_Hz: 5000}}',
+  rig = '',
+  options = {},
+}: Setup) {
+  const pty = await openPty();
+  const plant = new Plant({ supply_V: 3, sourceResistance_ohm: 0.1, waves: [], channels: { D0: true } });
+  const [boardToDut, behindBoard] = memoryPair('dut');
+  const board = via === 'io-manager' ? new IoManagerEmulator(pty.device, boardToDut, { kind: 'uno' }) : null;
+  const start_ns = realTime.now_ns();
+  const emulator = new DutEmulator(board ? behindBoard : pty.device, {
+    network,
+    mode: 'energy',
+    name: 'pty',
+    baud: null,
+    boot_s: 0.02,
+    faults,
+    ...(hasPin ? { plant: { plant, channel: 'D0' } } : {}),
+    onEdge: (polarity, time_s) => board?.edge(polarity, time_s),
+  });
+  let told = 0;
+  const powers: boolean[] = [];
+  const world: DutWorld = {
+    plant,
+    start_ns,
+    power: (on) => {
+      powers.push(on);
+      if (!on) emulator.powerOff();
+      else if (powers.includes(false)) emulator.powerOn();
+    },
+    takeWindows: () => {
+      const windows = emulator.windows.slice(told).map((window) => ({ kind: 'window' as const, ...window }));
+      told += windows.length;
+      return windows;
+    },
+  };
+  const path = join(folder, `run-${runs++}`);
+  const rigText = `version: 1
+profile: kws01
+instrument: ${instrument}
+dut: {name: a DUT on a PTY, connection: ${pty.path}, inferences: 40, via: ${via}}
+${rig}`;
+  try {
+    const outcome = await runBenchmark(parseRig(rigText, 'rig'), {
+      folder: path,
+      rigText,
+      ...(hasPin ? { dutWorld: world } : {}),
+      ...options,
+    });
+    return { outcome, emulator, powers, path };
+  } catch (error) {
+    return { error: error as { code: string; message: string; remedy: string }, emulator, powers, path };
+  } finally {
+    emulator.stop();
+    board?.stop();
+    await pty.device.close();
+  }
+}
+
+describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial port', () => {
+  test('has the windows of the edges of its pin, and the energy of its plant', async () => {
+    const { outcome, emulator, powers } = await run({});
+    const { windows, accuracy, simulated } = outcome!.document;
+    expect(windows.length).toBe(5);
+    windows.forEach((window, k) => {
+      const { start_s, end_s } = emulator.windows[k];
+      expect(window.start_s).toBeCloseTo(start_s, 5);
+      expect(window.duration_s).toBeCloseTo(end_s - start_s, 5);
+      expect(window.inferences).toBe(40);
+      expect(Math.abs(window.truth!.error_rel)).toBeLessThan(window.truth!.tolerance_rel);
+    });
+    expect(accuracy).toMatchObject({ top1_pct: 100, n: 5 });
+    expect(simulated).toBe(true);
+    expect(powers.at(-1)).toBe(false);
+    expect((await verifyRunFolder(outcome!.folder)).ok).toBe(true);
+    const again = await resultFiles(await openRunFolder(outcome!.folder));
+    expect(JSON.stringify(again.document)).toBe(JSON.stringify(outcome!.document));
+  }, 30_000);
+
+  test('is written in the layout of EnergyRunner beside its run folder, and scores to the same digits', async () => {
+    const { outcome } = await run({ via: 'io-manager' });
+    const recording = await openEnergyRunner(outcome!.energyRunnerFolder!);
+    const score = await scorePublished(recording);
+    expect(recording.printed!.medianEnergy_uJ!.text).toBe(score.median.energyPerInference_uJ!.toFixed(3));
+    expect(score.warnings.map(({ code }) => code)).toEqual(['window.too-short']);
+    expect(score.simulated).toBe(true);
+    expect(recording.session).toMatchObject({ dutName: 'SIMULATED pty', dutModel: 'kws01', voltage_mV: 3000 });
+    expect(recording.session!.calls.map(({ inferences, warmups }) => [inferences, warmups])).toEqual(
+      Array(5).fill([40, 1]),
+    );
+    const ours = outcome!.document.median.energyPerInference_uJ!;
+    expect(score.median.energyPerInference_uJ! / ours).toBeCloseTo(1, 1);
+    const log = readFileSync(join(outcome!.energyRunnerFolder!, 'log.txt'), 'utf8');
+    expect(log).toContain('io: m-dut-passthrough(infer 40 1)');
+    expect(log).toContain('io: m-timestmp-mode-FALLING');
+    expect(log).toContain('io: [dut]: m-infer-done');
+  }, 30_000);
+
+  test('of which only the messages are known takes these for its edges, and says so', async () => {
+    const { outcome, emulator } = await run({ hasPin: false });
+    const { windows, provenance } = outcome!.document;
+    expect(provenance.trigger).toEqual({ kind: 'dut-messages', isCoarse: true });
+    expect(windows.length).toBe(5);
+    windows.forEach((window, k) => {
+      const { start_s, end_s } = emulator.windows[k];
+      expect(Math.abs(window.duration_s - (end_s - start_s))).toBeLessThan(0.1);
+    });
+  }, 30_000);
+
+  test('that fails under way closes and keeps the capture, and switches the supply off', async () => {
+    const { error, powers, path } = await run({ faults: [{ kind: 'error', at: 'infer', text: 'no weights' }] });
+    expect(error).toMatchObject({ code: 'dut.error', remedy: expect.stringContaining(path) });
+    expect(error!.message).toContain('e-[no weights]');
+    expect(powers.at(-1)).toBe(false);
+    expect((await verifyRunFolder(path)).ok).toBe(true);
+    expect(existsSync(`${path}-energyrunner`)).toBe(false);
+  }, 30_000);
+
+  test('that is interrupted keeps the capture and switches the supply off', async () => {
+    const interrupt = new AbortController();
+    setTimeout(() => interrupt.abort(), 2500);
+    const { outcome, powers, path } = await run({ options: { interrupt: interrupt.signal } });
+    expect(outcome!.interrupted).toBe(true);
+    expect((await verifyRunFolder(path)).ok).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(powers.at(-1)).toBe(false);
+  }, 30_000);
+
+  test('with a DUT that reboots when its supply comes on, and one that runs another network', async () => {
+    const { outcome } = await run({ faults: [{ kind: 'boot-noise', bytes: 0 }] });
+    expect(outcome!.document.windows.length).toBe(5);
+    const other = await run({ rig: 'seed: 2\n', faults: [{ kind: 'mute', at: 'profile' }] });
+    expect(other.error!.code).toBe('device.silent');
+  }, 60_000);
+});
+
+describe('a DUT on a serial port', () => {
+  test('is refused for a profile without an energy run, and where its port is missing', async () => {
+    const attempt = (profile: string) => {
+      const rigText = `version: 1\nprofile: ${profile}\ndut: {name: x, connection: /dev/no-such-port}\n`;
+      return runBenchmark(parseRig(rigText, 'rig'), { folder: join(folder, `refused-${profile}`), rigText });
+    };
+    await expect(attempt('per-inference')).rejects.toMatchObject({ code: 'rig.profile' });
+    await expect(attempt('kws01')).rejects.toMatchObject({
+      code: noPty === null ? 'device.missing' : expect.any(String),
+    });
+    expect(existsSync(join(folder, 'refused-kws01'))).toBe(false);
+  });
+});
+
+test.skipIf(noPty !== null)(
+  'a DUT on a serial port can be measured through the driver of an instrument',
+  async () => {
+    const { outcome, emulator } = await run({ instrument: '{family: ppk2, connection: emulated}' });
+    const { windows, simulated } = outcome!.document;
+    expect(windows.length).toBe(5);
+    windows.forEach((window, k) => {
+      const { start_s, end_s } = emulator.windows[k];
+      expect(Math.abs(window.duration_s - (end_s - start_s))).toBeLessThan(2e-3);
+    });
+    expect(simulated).toBe(true);
+  },
+  30_000,
+);

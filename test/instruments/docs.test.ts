@@ -1,14 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { instrumentFamilies } from '../../src/instruments/families.ts';
 import { js110Faults } from '../../src/instruments/js110/index.ts';
 import { lpm01aFaults } from '../../src/instruments/lpm01a/index.ts';
 import { ppk2Faults } from '../../src/instruments/ppk2/index.ts';
 
-const families = [
+const families: { family: string; faults: Readonly<Record<string, string>> }[] = [
   { family: 'ppk2', faults: ppk2Faults },
   { family: 'lpm01a', faults: lpm01aFaults },
   { family: 'js110', faults: js110Faults },
 ];
+for (const family of ['js220', 'ptdaemon', 'wt310', 'n6705', '34465a', 'otii']) {
+  families.push({ family, faults: (await instrumentFamilies[family]()).faults });
+}
 
 describe('the page of an instrument', () => {
   it.each(families)('$family lists exactly the faults of its emulator', ({ family, faults }) => {

@@ -28,6 +28,14 @@ export interface OtiiSettings extends CommonSettings {
   currentLimit_A?: number;
 }
 
+/** The settings that stand in a rig file. */
+export const otiiSettingsSchema = z.strictObject({
+  rate_Hz: z.number().positive().optional(),
+  range: z.enum(['low', 'high']).optional(),
+  expansionVoltage_V: z.number().positive().optional(),
+  currentLimit_A: z.number().positive().optional(),
+});
+
 export interface OtiiOptions {
   time?: TimeSource;
   /** Absent = the server must be logged in already. */

@@ -1,9 +1,11 @@
 import { Subject } from 'rxjs';
+import { z } from 'zod';
 import { type PtdSample, parseSample } from '../../capture/formats/ptdaemon/sample-line.ts';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
+import { rangesOf } from '../accuracy-sheet.ts';
 import {
   type CommonSettings,
   type InstrumentChunk,
@@ -13,7 +15,7 @@ import {
   type PowerInstrument,
 } from '../power-instrument.ts';
 import { newestUncertainty, PtdClient, type PtdRange, type PtdUncertainty } from './protocol.ts';
-import { ptdaemonInterval_ms, ptdaemonVersions } from './spec.ts';
+import { ptdaemonAccuracy, ptdaemonInterval_ms, ptdaemonVersions } from './spec.ts';
 
 export interface PtdaemonSettings extends CommonSettings {
   /** Samples averaged away at the start of a measurement. Default 0. */
@@ -25,6 +27,17 @@ export interface PtdaemonSettings extends CommonSettings {
   /** In A, or `auto`. */
   currentRange?: number | 'auto';
 }
+
+const range = z.union([z.literal('auto'), z.number().positive()]);
+
+/** The settings that stand in a rig file. */
+export const ptdaemonSettingsSchema = z.strictObject({
+  rate_Hz: z.number().positive().optional(),
+  rampUpSamples: z.int().nonnegative().optional(),
+  mark: z.string().optional(),
+  voltageRange: range.optional(),
+  currentRange: range.optional(),
+});
 
 export interface PtdaemonOptions {
   time?: TimeSource;
@@ -184,7 +197,7 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
         groupDelay_s: null,
         scale: {},
         assumedVoltage_V: null,
-        ranges: [],
+        ranges: rangesOf(ptdaemonAccuracy),
         logicInputs: [],
         calibration: null,
       },

@@ -8,16 +8,17 @@ import { overrun, RegularRun } from './regular-run.ts';
 import type { ScpiSession } from './session.ts';
 import { dmm34465aMemory, dmm34465aMinAperture_s, dmm34465aOverflow, scpiAccuracy } from './spec.ts';
 
-const settingsSchema = z.strictObject({
+/** Settings of a rig file; which ones a run needs is found out by configure(). */
+export const dmm34465aSettings = z.strictObject({
   rate_Hz: z.number().positive().default(1000),
   maxVoltage_V: z.number().optional(),
   /** Fixed, in A: a change of range takes time in which nothing is measured. */
-  currentRange: z.number().positive(),
+  currentRange: z.number().positive().optional(),
   /** What is measured is the current; this voltage is assumed constant. */
   externalVoltage_V: z.number().positive().optional(),
 });
 
-type Settings = z.infer<typeof settingsSchema>;
+type Settings = z.infer<typeof dmm34465aSettings>;
 
 const TICK_HZ = 1e6;
 const POLL_MS = 100;
@@ -26,6 +27,7 @@ const MAX_READINGS = 1_000_000_000;
 
 /** Keysight 34465A: direct current into its memory, which is emptied by and by. */
 export const dmm34465a: ScpiModel = {
+  id: '34465a',
   title: 'Keysight 34465A',
   matches: (_maker, model) => /^344(65|70)A/.test(model),
   errorQuery: 'SYST:ERR?',
@@ -33,11 +35,18 @@ export const dmm34465a: ScpiModel = {
   identify: async () => ({ hardware: null, supplyRange_V: null, notices: [] }),
 
   async configure(session, settings, context) {
-    const checked = parseSettings('scpi', settingsSchema, settings);
+    const checked = parseSettings('34465a', dmm34465aSettings, settings);
+    if (checked.currentRange === undefined) {
+      throw new UsageError('instrument.setting', {
+        where: '34465a setting currentRange',
+        problem: 'is not set, and a range that changes by itself loses samples',
+        remedy: 'give the range in A under instrument.settings, e.g. currentRange: 0.1',
+      });
+    }
     const wanted = TICK_HZ / checked.rate_Hz;
     if (!Number.isInteger(wanted) || wanted < dmm34465aMinAperture_s * TICK_HZ) {
       throw new UsageError('instrument.setting', {
-        where: 'scpi setting rate_Hz',
+        where: '34465a setting rate_Hz',
         problem: `is ${checked.rate_Hz}`,
         remedy: 'choose 1,000,000 over a whole number from 20 on (50,000 at most)',
       });

@@ -70,7 +70,7 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
     const details = await model.identify(this.#session);
     this.#state = 'open';
     this.#identity = {
-      family: 'scpi',
+      family: model.id,
       model: `${maker} ${name}`,
       serial: serial || null,
       firmware: firmware || null,
@@ -93,7 +93,7 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
     if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
     if (settings.logicInputs?.some((name) => name !== '')) {
       throw new UsageError('instrument.setting', {
-        where: 'scpi setting logicInputs',
+        where: `${this.#model!.id} setting logicInputs`,
         problem: 'these instruments have no inputs that are sampled',
         remedy: 'leave it out, and let the trigger be seen by another instrument',
       });

@@ -18,6 +18,8 @@ export interface ScpiContext {
 
 /** What one SCPI analyzer does differently from another. */
 export interface ScpiModel {
+  /** Name of the family: of its page, of its accuracy sheet, and on the command line. */
+  id: string;
   title: string;
   /** True for its first two fields of `*IDN?`. */
   matches(maker: string, model: string): boolean;

@@ -11,7 +11,8 @@ import { RegularRun } from './regular-run.ts';
 import type { ScpiSession } from './session.ts';
 import { n6705Buffer_s, n6705MinPeriod_s, n6705Step_s, n6705Trips, scpiAccuracy } from './spec.ts';
 
-const settingsSchema = z.strictObject({
+/** Settings of a rig file; which ones a run needs is found out by configure(). */
+export const n6705Settings = z.strictObject({
   rate_Hz: z.number().positive().optional(),
   maxVoltage_V: z.number().positive().optional(),
   channel: z.int().min(1).max(4).default(1),
@@ -20,7 +21,7 @@ const settingsSchema = z.strictObject({
   currentLimit_A: z.number().positive().optional(),
 });
 
-type Settings = z.infer<typeof settingsSchema>;
+type Settings = z.infer<typeof n6705Settings>;
 
 const DEFAULT_PERIOD_S = 0.001;
 /** Asked for at a time. */
@@ -29,6 +30,7 @@ const POLL_MS = 100;
 
 /** Keysight N6705 (N6700 modules): the external log of one channel. */
 export const n6705: ScpiModel = {
+  id: 'n6705',
   title: 'Keysight N6705',
   matches: (_maker, model) => /^N6705/.test(model),
   errorQuery: 'SYST:ERR?',
@@ -41,12 +43,12 @@ export const n6705: ScpiModel = {
   },
 
   async configure(session, settings, context) {
-    const checked = parseSettings('scpi', settingsSchema, settings);
+    const checked = parseSettings('n6705', n6705Settings, settings);
     const parameters = checked.voltage ? 2 : 1;
     const wanted_s = checked.rate_Hz === undefined ? DEFAULT_PERIOD_S : 1 / checked.rate_Hz;
     if (wanted_s < n6705MinPeriod_s * parameters * (1 - 1e-9)) {
       throw new UsageError('instrument.setting', {
-        where: 'scpi setting rate_Hz',
+        where: 'n6705 setting rate_Hz',
         problem: `is ${checked.rate_Hz}, a period below 102.4 us for each of ${parameters} quantities`,
         remedy: 'choose a lower rate, or leave the voltage out (voltage: false)',
       });

@@ -1,7 +1,7 @@
 import { DeviceError } from '../../signal/errors.ts';
 import type { ByteStream, CloseReason } from '../../transport/byte-stream.ts';
 import { alreadyClosed, silent } from '../../transport/errors.ts';
-import type { TimeSource } from '../../transport/time.ts';
+import { realTime, type TimeSource } from '../../transport/time.ts';
 import type { MessageDevice } from '../../transport/usbtmc.ts';
 import { blockOf, parseScpiError, parseScpiNumber, ScpiResponses, ScpiSyntaxError } from './protocol.ts';
 
@@ -29,7 +29,7 @@ function garbled(where: string, error: ScpiSyntaxError): DeviceError {
 }
 
 /** SCPI over TCP or a serial port. */
-export function streamLink(stream: ByteStream, time: TimeSource): ScpiLink {
+export function streamLink(stream: ByteStream, time: TimeSource = realTime): ScpiLink {
   const responses = new ScpiResponses();
   const answers: Uint8Array[] = [];
   let failure: DeviceError | null = null;
@@ -195,8 +195,7 @@ export class ScpiSession {
     return new DeviceError('device.protocol', {
       where: this.name,
       problem: `expected ${expected} after ${query}, found ${JSON.stringify(answer.slice(0, 60))}`,
-      remedy:
-        'check the model and the firmware of this instrument; docs/instruments/scpi.md lists those that are known',
+      remedy: 'check the model and the firmware of this instrument; docs/instruments lists those that are known',
     });
   }
 

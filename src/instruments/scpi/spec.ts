@@ -3,6 +3,9 @@ import { loadAccuracySheet } from '../accuracy-sheet.ts';
 /** Port of raw SCPI sockets on Keysight instruments. */
 export const scpiPort = 5025;
 
+/** What RS-232 ports are set to when they leave the factory. */
+export const scpiBaudRate = 9600;
+
 /** Update intervals of WT310 and WT330 that all of them have. */
 export const wt310Intervals_ms = [100, 250, 500, 1000, 2000, 5000] as const;
 

@@ -8,7 +8,8 @@ import { floatAt } from './protocol.ts';
 import type { ScpiSession } from './session.ts';
 import { scpiAccuracy, wt310Intervals_ms } from './spec.ts';
 
-const settingsSchema = z.strictObject({
+/** Settings of a rig file; which ones a run needs is found out by configure(). */
+export const wt310Settings = z.strictObject({
   rate_Hz: z.number().optional(),
   maxVoltage_V: z.number().optional(),
   element: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(1),
@@ -19,7 +20,7 @@ const settingsSchema = z.strictObject({
   format: z.enum(['ascii', 'float']).default('ascii'),
 });
 
-type Settings = z.infer<typeof settingsSchema>;
+type Settings = z.infer<typeof wt310Settings>;
 
 const CLOCK: ClockInfo = { id: 'host', tickHz: 1e6, kind: 'host', epoch_ns: null };
 
@@ -28,6 +29,7 @@ const EESR_OVER = { voltagePeak: 1 << 7, currentPeak: 1 << 8, overRange: 1 << 6,
 
 /** Yokogawa WT310, WT310E, WT330, WT330E: readings are fetched as each update falls. */
 export const wt310: ScpiModel = {
+  id: 'wt310',
   title: 'Yokogawa WT310 or WT330',
   matches: (maker, model) => /^YOKOGAWA$/i.test(maker) && /^WT3[13]\dE?/.test(model),
   errorQuery: ':STAT:ERR?',
@@ -35,9 +37,9 @@ export const wt310: ScpiModel = {
   identify: async () => ({ hardware: null, supplyRange_V: null, notices: [] }),
 
   async configure(session, settings, context) {
-    const checked = parseSettings('scpi', settingsSchema, settings);
+    const checked = parseSettings('wt310', wt310Settings, settings);
     const interval_ms = checked.rate_Hz === undefined ? 100 : 1000 / checked.rate_Hz;
-    parseSettings('scpi', z.object({ rate_Hz: z.literal([...wt310.rates_Hz]) }), { rate_Hz: 1000 / interval_ms });
+    parseSettings('wt310', z.object({ rate_Hz: z.literal([...wt310.rates_Hz]) }), { rate_Hz: 1000 / interval_ms });
     await session.setUp(setUpCommands(checked, interval_ms));
     return new Wt310Run(session, checked, interval_ms, context);
   },

@@ -90,7 +90,7 @@ describe.each(models)('a $name', (model) => {
   it('says who it is', async () => {
     const b = bench(model, sine);
     expect(await b.time.run(b.instrument.open())).toMatchObject({
-      family: 'scpi',
+      family: model.name.toLowerCase(),
       model: expect.stringContaining(model.name),
       serial: expect.stringMatching(/^SIM-/),
       simulated: true,
@@ -421,8 +421,8 @@ describe('readings of a 34465A', () => {
     const b = bench(dmm, sine);
     await b.time.run(b.instrument.open());
     await expect(b.time.run(b.instrument.configure({ rate_Hz: 1000 }))).rejects.toMatchObject({
-      code: 'instrument.settings',
-      where: 'instrument.settings.currentRange',
+      code: 'instrument.setting',
+      where: '34465a setting currentRange',
     });
   });
 });

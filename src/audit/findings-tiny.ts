@@ -390,6 +390,17 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     shows: 'The number of samples above the limit and the highest current.',
     reply: "Show the instrument's accuracy at this current, or measure with another one.",
   },
+  'current.peaks': {
+    severity: 'info',
+    decides: null,
+    title: 'A few samples exceed the current range of the instrument',
+    explanation:
+      'Less than 1 % of the samples in the windows lie above what the LPM01A measures in its dynamic mode. Their share in the energy is of that order.',
+    rule: 'At most 50 mA.',
+    source: 'ST LPM01A (X-NUCLEO-LPM01A) data brief: dynamic measurements from 100 nA to 50 mA.',
+    shows: 'The number of samples above the limit and the highest current.',
+    reply: 'Nothing, or measure with an instrument of a larger range.',
+  },
   'iterations.differ': {
     severity: 'error',
     decides: { answer: 'evidence', is: 'contradicts' },

@@ -133,6 +133,17 @@ describe('an energy run of EnergyRunner', () => {
     expect(serious(document)).toEqual(['current.over-range']);
   });
 
+  it('only notes a few samples beyond that range', async () => {
+    const run = energyRun({ active_mW: 89.4, voltage_mV: 1800 });
+    const document = await auditPaths([writeEnergyRun(root, run)]);
+    const over = document.findings.find((f) => f.code.startsWith('current.'));
+    expect(over?.code).toBe('current.over-range');
+    const edge = energyRun({ active_mW: 89.1085, voltage_mV: 1800 });
+    const few = await auditPaths([writeEnergyRun(root, edge)]);
+    expect(codes(few)).toEqual(['current.peaks']);
+    expect(few.claims[0]?.verdict).toBe('upheld');
+  });
+
   it('does not hold a JS110 to the digits, blocks and range of the LPM01A', async () => {
     const document = await auditRun({ instrument: 'js110', active_mW: 999 });
     expect(document.findings).toEqual([]);
@@ -224,6 +235,19 @@ describe('an energy run of EnergyRunner', () => {
     const document = await auditRun({ slope: 1.00012 });
     expect(document.findings).toEqual([]);
     expect(document.claims[0]?.measured.slope_ppm).toBeCloseTo(120, -1);
+  });
+
+  it('takes a number that lost a digit for garbled where other lines of the device are garbled too', async () => {
+    const run = energyRun();
+    const cut = run.log.replace('m-infer-start-250', 'm-infer-start-25');
+    run.log = cut;
+    writeEnergyRun(root, run);
+    expect(codes(await auditPaths([root]))).toContain('iterations.differ');
+    run.log = cut.replace('[dut]: m-ready', '[dut]: m-r\ufffdady');
+    writeEnergyRun(root, run);
+    const document = await auditPaths([root]);
+    expect(codes(document)).toEqual(['log.garbled']);
+    expect(document.claims[0]?.verdict).toBe('upheld');
   });
 
   it('sees numbers of inferences that disagree', async () => {

@@ -99,6 +99,63 @@ describe('a performance run of EnergyRunner', () => {
     ]);
   });
 
+  it('keeps the timestamps that the device printed behind line feeds of its own', async () => {
+    const run = performanceRun();
+    write({ ...run, log: run.log.replace(/dut: (m-lap-us-(?!5000000)\d+)/g, 'dut: got ack\ngot interrupt\n$1') });
+    const { claim, codes } = await audit();
+    expect(codes).toEqual(['log.garbled']);
+    expect(claim).toMatchObject({ verdict: 'upheld', windows: { exact: 5 } });
+  });
+
+  it('reads times of six digits before the point', async () => {
+    const run = performanceRun();
+    const late = (text: string) => text.replace(/^0(\d{4}\.)/gm, '17$1');
+    write({ log: late(run.log), results: late(run.results) });
+    const { document, claim } = await audit();
+    expect(document.findings).toEqual([]);
+    expect(claim).toMatchObject({ verdict: 'upheld', windows: { exact: 5 } });
+  });
+
+  it('takes the throughput of a single window for the claim, because the runner prints no median of it', async () => {
+    const run = performanceRun({ runtime_us: [10_785_000] });
+    write({ ...run, results: run.results.replace(/^.*Median.*\n/m, '') });
+    const { claim, codes } = await audit();
+    expect(codes).toEqual(['windows.count']);
+    expect(claim).toMatchObject({ arithmetic: 'exact', claimed: { throughput_ips: 23.18 }, verdict: 'irregular' });
+  });
+
+  it('is placed by the benchmark where folders stand between it and the system', async () => {
+    const run = performanceRun();
+    const folder = 'v1.0/closed/Acme/results/framework/Board/ad/accuracy';
+    writeTexts(root, folder, {
+      'results.txt': '00001.000 ulp-mlperf: Top-1: 77.4%\n00001.000 ulp-mlperf: AUC: 0.86\n',
+    });
+    writeTexts(root, folder.replace('ad/accuracy', 'kws/performance'), {
+      'log.txt': run.log,
+      'results.txt': run.results,
+      'script.async': '[]',
+    });
+    const { document } = await audit();
+    expect(document.claims.map((c) => [c.system, c.benchmark])).toEqual([
+      ['framework/Board', 'ad'],
+      ['framework/Board', 'kws'],
+    ]);
+    expect(document.findings.map((f) => f.code)).not.toContain('rules.unknown');
+  });
+
+  it('believes its inputs, not the name that the device prints, where the runner names no model', async () => {
+    const run = performanceRun();
+    const log = run.log.replace(/^.*-key\[model\].*\n/m, '').replace('m-model-[kws01]', 'm-model-[ic01]');
+    write({ ...run, log });
+    const { claim, codes } = await audit();
+    expect(codes).toEqual(['model.inconsistent']);
+    expect(claim?.verdict).toBe('upheld');
+    const foreign = log.replaceAll('m-model-[ic01]', 'm-model-[kws01]');
+    rmSync(join(root, 'v1.1'), { recursive: true });
+    writeTexts(root, place('performance', 'vww'), { 'log.txt': foreign, 'results.txt': run.results });
+    expect((await audit()).codes).toContain('model.differs');
+  });
+
   it('is found by the prefixes of early rounds, beside other modes in one folder', async () => {
     const run = performanceRun();
     const energy = energyRun();
@@ -178,6 +235,26 @@ describe('an accuracy run of EnergyRunner', () => {
     expect(claim?.rules).toBe('broken');
   });
 
+  it('meets a target that its printed figure meets', async () => {
+    // 89.96 % is printed as 90.0 %, and the rules know the printed figure only.
+    const n = 2500;
+    const many = {
+      inputs: Array.from({ length: n }, (_, i) => `input_${i}.bin`),
+      labels: Array.from({ length: n }, (_, i) => i % 12),
+      scores: Array.from({ length: n }, (_, i) =>
+        Array.from({ length: 12 }, (_, k) => (k === (i < 251 ? i + 1 : i) % 12 ? 0.7 : 0.02)),
+      ),
+    };
+    write(accuracyLog(many), '90.0', (energyRunnerAuc(many.scores, many.labels) as number).toFixed(2));
+    const lists = writeTexts(root, 'labels', {
+      'kws01.csv': many.inputs.map((name, i) => `${name},12,${many.labels[i]}\n`).join(''),
+    });
+    const { claim, codes } = await audit(lists);
+    expect(claim?.recomputed.top1_pct).toBeCloseTo(89.96, 9);
+    expect(claim?.arithmetic).toBe('exact');
+    expect(codes).not.toContain('quality.missed');
+  });
+
   it('needs labels', async () => {
     write(accuracyLog(data));
     const without = await audit();
@@ -235,6 +312,23 @@ function mlcEnergy() {
       mode: 'e',
     };
   });
+  const log = [
+    'Logging initialized. Writing output to sessions/1/log.txt',
+    'Initializing SerialDevice on port: COM23 at 3686400 baud',
+    'Device name retrieved: Acme',
+    'Device model retrieved: kws01',
+    ...trials.flatMap(({ file, power }) => [
+      `0726.102349 ulp-mlperf: Loading file ${file} segment 0`,
+      'Running inference with 1/250 (warmup/measured) iterations ...',
+      `Captured samples:${power.samples.length} timestamps:${power.timestamps.length}`,
+    ]),
+    '',
+  ].join('\n');
+  return { trials, results: mlcResults(trials), log };
+}
+
+/** The results.txt of an energy run of the MLCommons runner. */
+function mlcResults(trials: { power: { samples: number[]; timestamps: (string | number)[][] } }[]): string {
   const energies = trials.map(({ power }) => {
     const [from, to] = power.timestamps.map(([, index]) => index as number) as [number, number];
     const energy = power.samples.slice(from, to).reduce((sum, s) => sum + s, 0);
@@ -249,25 +343,7 @@ function mlcEnergy() {
     `  Energy/Inf    : ${((energy / 250) * 1e6).toFixed(3)} uJ/inf`,
   ]);
   const middle = energies.map((e) => e.energy / 250).sort((a, b) => a - b)[2] as number;
-  const results = [
-    'Power Edition Output',
-    ...rows,
-    `Median energy cost is ${(1e6 * middle).toFixed(4)} uJ/inf.`,
-    '',
-  ].join('\n');
-  const log = [
-    'Logging initialized. Writing output to sessions/1/log.txt',
-    'Initializing SerialDevice on port: COM23 at 3686400 baud',
-    'Device name retrieved: Acme',
-    'Device model retrieved: kws01',
-    ...trials.flatMap(({ file, power }) => [
-      `0726.102349 ulp-mlperf: Loading file ${file} segment 0`,
-      'Running inference with 1/250 (warmup/measured) iterations ...',
-      `Captured samples:${power.samples.length} timestamps:${power.timestamps.length}`,
-    ]),
-    '',
-  ].join('\n');
-  return { trials, results, log };
+  return ['Power Edition Output', ...rows, `Median energy cost is ${(1e6 * middle).toFixed(4)} uJ/inf.`, ''].join('\n');
 }
 
 describe('a run of the MLCommons runner', () => {
@@ -297,7 +373,7 @@ describe('a run of the MLCommons runner', () => {
 
   it('is refuted where a sample was changed, and where the log captured another number of them', async () => {
     const { trials, results, log } = mlcEnergy();
-    trials[2]!.power.samples[5000] = 9.999e-3;
+    trials[2]!.power.samples.fill(9.999e-3, 5000, 7000);
     trials[3]!.power.samples.push(1e-5);
     write('energy', { 'results.json': JSON.stringify(trials), 'results.txt': results, 'log.txt': log });
     const { claim, codes } = await audit();
@@ -305,6 +381,15 @@ describe('a run of the MLCommons runner', () => {
       expect.arrayContaining(['arithmetic.differs', 'current.over-range', 'trace.capture-differs']),
     );
     expect(claim?.verdict).toBe('refuted');
+  });
+
+  it('is not blamed for a few samples beyond the range of the instrument', async () => {
+    const { trials, log } = mlcEnergy();
+    trials[2]!.power.samples[5000] = 1.51e-4;
+    write('energy', { 'results.json': JSON.stringify(trials), 'results.txt': mlcResults(trials), 'log.txt': log });
+    const { claim, codes } = await audit();
+    expect(codes).toEqual(['current.peaks']);
+    expect(claim?.verdict).toBe('upheld');
   });
 
   it('cannot be verified without results.json, or with a damaged one', async () => {
@@ -404,6 +489,40 @@ describe('a run of the MLCommons runner', () => {
     expect(claim?.recomputed.top1_pct).toBe(90);
     expect(claim?.recomputed.auc).toBeGreaterThan(0.8);
     expect(claim?.arithmetic).toBe(Math.abs((claim?.recomputed.auc ?? 0) - 0.935) < 0.0005 ? 'exact' : 'differs');
+  });
+});
+
+describe('the answers of an accuracy run of the MLCommons runner', () => {
+  const data = answers();
+  const trials = data.inputs.map((file, i) => ({
+    file,
+    class: String(data.labels[i]),
+    infer: { results: data.scores[i], iterations: 1 },
+    mode: 'a',
+  }));
+  const run = (scores = trials) => ({
+    'results.json': JSON.stringify(scores),
+    'results.txt': '0726.010109 ulp-mlperf: Top 1% = 90.0\n',
+    'log.txt': 'Logging initialized. Writing output to sessions/1/log.txt\nDevice model retrieved: kws01\n',
+  });
+  const place13 = place('accuracy', 'kws', 'v1.3');
+
+  it('come from results.json where the log holds fewer', async () => {
+    const files = run();
+    const logged = `0725.1 ulp-mlperf: Loading file ${data.inputs[0]} segment 0\n  m-results    : [${data.scores[0]!.join(', ')}]\n`;
+    writeTexts(root, place13, { ...files, 'log.txt': files['log.txt'] + logged });
+    const labels = writeTexts(root, 'labels', {
+      'kws01.csv': data.inputs.map((name, i) => `${name},12,${data.labels[i]}\n`).join(''),
+    });
+    const { claim, codes } = await audit(labels);
+    expect(claim).toMatchObject({ arithmetic: 'exact', claimed: { top1_pct: 90 } });
+    expect(codes).not.toContain('accuracy.inputs-missing');
+  });
+
+  it('are divided by their sum first, as the runner does, even where that turns them around', async () => {
+    const turned = trials.map((t) => ({ ...t, infer: { ...t.infer, results: t.infer.results!.map((s) => -s) } }));
+    writeTexts(root, place13, run(turned));
+    expect((await audit()).claim?.recomputed.top1_pct).toBe(90);
   });
 });
 

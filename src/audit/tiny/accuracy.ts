@@ -7,7 +7,7 @@ import { Case } from '../case.ts';
 import { countWindows } from '../compare.ts';
 import type { AuditedClaim, AuditOptions, ClaimSite } from '../types.ts';
 import { type Labels, labelsFor } from './labels.ts';
-import { checkLayout, checkLog, checkModel, checkQuality, simulatedMark } from './rules.ts';
+import { checkLayout, checkLog, checkModel, checkQuality, judgedFigure, simulatedMark } from './rules.ts';
 import { type LoggedResult, readRunLog } from './run-log.ts';
 
 /** Answers of a run with the truth beside them. */
@@ -33,7 +33,7 @@ export async function auditAccuracy(site: ClaimSite, options: AuditOptions): Pro
   let auc: number | null = null;
   if (log && logPath) {
     checkLog(audit, log, logPath);
-    checkModel(audit, log.config.model ?? null, log.dutModel, logPath);
+    checkModel(audit, log.config.model ?? null, log.dutModel, log.calls, logPath);
     const answers = await labelled(audit, profile, log.results, options, logPath);
     if (answers === null) missing = 'without labels for its inputs';
     else if (profile?.task === 'anomaly-detection') {
@@ -63,8 +63,8 @@ export async function auditAccuracy(site: ClaimSite, options: AuditOptions): Pro
     audit.supported.auc = (audit.measured.rankAuc as number | null) ?? null;
   }
   checkQuality(audit, profile, {
-    top1_pct: audit.recomputed.top1_pct ?? audit.claimed.top1_pct ?? null,
-    auc: audit.recomputed.auc ?? audit.claimed.auc ?? null,
+    top1_pct: judgedFigure(audit, 'top1_pct'),
+    auc: judgedFigure(audit, 'auc'),
   });
   checkLayout(audit, 'energyrunner');
   const mark = simulatedMark(audit, log?.dutName ?? null);

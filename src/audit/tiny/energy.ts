@@ -17,7 +17,7 @@ import {
   simulatedMark,
 } from './rules.ts';
 import { type RunLog, readRunLog } from './run-log.ts';
-import { lpm01aBlock, lpm01aLimit_A } from './trace-checks.ts';
+import { lpm01aBlock, lpm01aLimit_A, overRangeCode } from './trace-checks.ts';
 import { passTrace, type TracePass, type TraceWindow } from './trace-pass.ts';
 
 /** The rate of every published trace; at another one no public file settles what a value means. */
@@ -65,7 +65,7 @@ export async function auditEnergy(site: ClaimSite): Promise<AuditedClaim> {
 
   if (log) {
     checkLog(audit, log, paths['er-log'] as string);
-    checkModel(audit, log.config.model ?? null, log.dutModel, paths['er-log'] as string);
+    checkModel(audit, log.config.model ?? null, log.dutModel, log.calls, paths['er-log'] as string);
     checkIterations(audit, log, results);
     if (stamps) checkEdges(audit, log, stamps, alignment, pass);
   }
@@ -196,9 +196,17 @@ function compareFields(
   const energies = all.map(({ window, n }) => (window === null || n === null ? null : window.energy_uJ / n));
   const throughputs = all.map(({ runtime_s, n }) => (n === null ? null : n / runtime_s));
   const medianEnergy = medianOrNull(energies);
-  audit.figure('energyPerInference_uJ', 'median energy', results?.medianEnergy_uJ ?? null, medianEnergy);
-  audit.figure('throughput_ips', 'median throughput', results?.medianThroughput_ips ?? null, medianOrNull(throughputs));
+  // Of a single window EnergyRunner prints no medians.
+  const [energyOnly, throughputOnly] = [soleOf(results?.energyWindows), soleOf(results?.performanceWindows)];
+  const printedEnergy = results?.medianEnergy_uJ ?? energyOnly?.energyPerInference_uJ ?? null;
+  const printedThroughput = results?.medianThroughput_ips ?? throughputOnly?.throughput_ips ?? null;
+  audit.figure('energyPerInference_uJ', 'median energy', printedEnergy, medianEnergy);
+  audit.figure('throughput_ips', 'median throughput', printedThroughput, medianOrNull(throughputs));
   if (medianEnergy !== null) audit.recomputed.inferencesPerJoule = 1e6 / medianEnergy;
+}
+
+function soleOf<T>(list: readonly T[] | undefined): T | undefined {
+  return list?.length === 1 ? list[0] : undefined;
 }
 
 /** The figure that the evidence does support: over the windows that the log implies, where they are all known. */
@@ -351,18 +359,20 @@ function checkTrace(audit: Case, pass: TracePass, log: RunLog | null, stamps: Ti
     const message = `${inspector.negative} of ${inspector.samples} samples are negative`;
     audit.observe('trace.negative', path, message, { samples: inspector.samples, negative: inspector.negative });
   }
-  if (over !== null && over.samples > 0) {
-    const claimed = pass.windows[0]?.reduce((n, w) => n + w.samples, 0) ?? 0;
+  const claimed = pass.windows[0]?.reduce((n, w) => n + w.samples, 0) ?? 0;
+  const code = over === null ? null : overRangeCode(over.samples, claimed);
+  if (over !== null && code !== null) {
     const message = `${over.samples} of ${claimed} samples in the windows lie above ${lpm01aLimit_A * 1000} mA (up to ${(over.highest_A * 1000).toFixed(2)} mA at the set voltage), the limit of the LPM01A`;
-    audit.observe('current.over-range', path, message, {
-      ...over,
-      limit_A: lpm01aLimit_A,
-      voltage_mV: log?.voltage_mV,
-    });
-    for (const name of Object.keys(audit.supported)) audit.supported[name as keyof typeof audit.supported] = null;
+    audit.observe(code, path, message, { ...over, limit_A: lpm01aLimit_A, voltage_mV: log?.voltage_mV });
+    if (code === 'current.over-range') forgetSupport(audit);
   }
   audit.measured.samples = header.samples;
   audit.measured.highest_A = over?.highest_A ?? null;
+}
+
+/** What the instrument does not warrant is not supported. */
+function forgetSupport({ supported }: Case): void {
+  for (const name of Object.keys(supported)) supported[name as keyof typeof supported] = null;
 }
 
 /** N of the script, of the device and of the results must be one. */
@@ -371,7 +381,8 @@ function checkIterations(audit: Case, log: RunLog, results: EnergyRunnerResults 
   const differing: Record<string, unknown>[] = [];
   let k = 0;
   log.calls.forEach((call, i) => {
-    const started = call.start_s === null ? null : (log.started[k++] ?? null);
+    const told = call.start_s === null ? null : (log.started[k++] ?? null);
+    const started = told !== null && isCut(told, call.inferences) && hasLostBytes(log) ? null : told;
     const printed = results?.performanceWindows.find((w) => w.index === 2 * (i + 1))?.inferences?.value ?? null;
     const all = [call.inferences, started, printed].filter((n) => n !== null);
     if (new Set(all).size > 1) differing.push({ inference: i + 1, commanded: call.inferences, started, printed });
@@ -380,6 +391,20 @@ function checkIterations(audit: Case, log: RunLog, results: EnergyRunnerResults 
   const [first] = differing;
   const message = `inference ${first?.inference}: ${first?.commanded} commanded, the device started ${first?.started ?? 'not logged'}, ${first?.printed ?? 'none'} printed`;
   audit.observe('iterations.differ', path, message, { differing: differing.slice(0, 20) });
+}
+
+/** True where a number is another one that lost digits. */
+function isCut(part: number, whole: number): boolean {
+  const [short, long] = [String(part), String(whole)];
+  if (short.length >= long.length) return false;
+  let at = 0;
+  for (const digit of long) if (digit === short[at]) at++;
+  return at === short.length;
+}
+
+/** The serial line of the device garbled other lines too, so a digit can be missing in its messages. */
+function hasLostBytes({ counts }: RunLog): boolean {
+  return counts.nonAscii + counts.nul + counts.merged + counts.unprefixed > 0;
 }
 
 function runWindows(

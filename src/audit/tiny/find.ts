@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path';
+import { basename, join, resolve, sep } from 'node:path';
 import { findProfile } from '../../scoring/profiles/index.ts';
 import { benchmarkName } from '../place.ts';
 import type { ClaimSite, Folder, Place } from '../types.ts';
@@ -54,7 +54,7 @@ export async function findTinyClaims(folder: Folder, place: Place): Promise<Omit
     return {
       path: folder.path,
       relative: folder.relative,
-      place: { ...place, benchmark: benchmarkOf(place, group) },
+      place: placeIn(folder, place, group),
       mode,
       files,
     };
@@ -87,10 +87,20 @@ function modeOf(group: { role: Role; head: string }[], folder: Folder): TinyMode
   return name.includes('accuracy') ? 'accuracy' : 'performance';
 }
 
-/** The benchmark by its folder where that is a known one, else by the model in the log, else the folder's own name. */
-function benchmarkOf(place: Place, group: { role: Role; head: string }[]): string | null {
-  const known = place.benchmark !== null && findProfile(place.benchmark) !== null;
-  return known ? place.benchmark : (benchmarkFrom(group) ?? place.benchmark);
+/**
+ * The benchmark by its folder where that is a known one, else by the model in the log, else the folder's own name. A
+ * submission can have folders between those of the system and of the benchmark (`framework/board/kws`); then all of
+ * them name the system.
+ */
+function placeIn(folder: Folder, place: Place, group: { role: Role; head: string }[]): Place {
+  if (place.benchmark !== null && findProfile(place.benchmark) !== null) return place;
+  const names = resolve(folder.path).split(sep);
+  const below = names.slice(names.lastIndexOf('results') + 1);
+  const known = names.includes('results') ? below.findIndex((name, i) => i > 1 && findProfile(name) !== null) : -1;
+  if (known > 1) {
+    return { ...place, system: below.slice(0, known).join('/'), benchmark: benchmarkName(below[known] as string) };
+  }
+  return { ...place, benchmark: benchmarkFrom(group) ?? place.benchmark };
 }
 
 function benchmarkFrom(group: { role: Role; head: string }[]): string | null {

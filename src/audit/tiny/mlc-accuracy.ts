@@ -1,11 +1,11 @@
 import { anomalyAccuracy_pct } from '../../scoring/anomaly-accuracy.ts';
 import { classificationRankAuc, rankAuc } from '../../scoring/auc.ts';
-import { argmax, top1_pct } from '../../scoring/top1.ts';
+import { top1_pct } from '../../scoring/top1.ts';
 import { Case } from '../case.ts';
 import type { AuditedClaim, AuditOptions, ClaimSite } from '../types.ts';
 import { type LabelledAnswers, labelled, meanByInput } from './accuracy.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
-import { checkLayout, checkQuality } from './rules.ts';
+import { checkLayout, checkQuality, judgedFigure } from './rules.ts';
 
 /** Audits an accuracy run of the MLCommons runner. */
 export async function auditMlcAccuracy(site: ClaimSite, options: AuditOptions): Promise<AuditedClaim> {
@@ -23,7 +23,7 @@ export async function auditMlcAccuracy(site: ClaimSite, options: AuditOptions): 
       top1 = anomalyAccuracy_pct(scores, positive);
       auc = rankAuc(scores, positive);
     } else {
-      top1 = top1_pct(majority(answers, means), means.labels);
+      top1 = top1_pct(means.scores, means.labels);
       auc = classificationRankAuc(means.scores, means.labels);
     }
     audit.measured.inputs = means.inputs.length;
@@ -37,8 +37,8 @@ export async function auditMlcAccuracy(site: ClaimSite, options: AuditOptions): 
     audit.supported.auc = auc;
   }
   checkQuality(audit, profile, {
-    top1_pct: audit.recomputed.top1_pct ?? audit.claimed.top1_pct ?? null,
-    auc: audit.recomputed.auc ?? audit.claimed.auc ?? null,
+    top1_pct: judgedFigure(audit, 'top1_pct'),
+    auc: judgedFigure(audit, 'auc'),
   });
   checkLayout(audit, 'mlcommons');
   return audit.result({ claimed: 0, recomputable: 0, exact: 0 });
@@ -60,10 +60,9 @@ async function answersOf(
       inputs: fromData.map((t, i) => t.file ?? `input ${i}`),
     };
   }
-  const logged = log !== null && log.results.length > 0;
-  const results = logged
-    ? log.results
-    : (trials ?? []).map((t) => ({ input: t.file, values: t.results.length > 0 ? t.results : null }));
+  const recorded = (trials ?? []).map((t) => ({ input: t.file, values: t.results.length > 0 ? t.results : null }));
+  const logged = log !== null && log.results.length > 0 && log.results.length >= recorded.length;
+  const results = logged ? log.results : recorded;
   if (results.length === 0 && log === null) return { scores: [], labels: [], inputs: [] };
   return labelled(audit, profile, results, options, (logged ? files['mlc-log'] : files['mlc-data']) ?? path);
 }
@@ -76,21 +75,4 @@ function normalized(answers: LabelledAnswers): LabelledAnswers {
     return row.map((s) => s / total);
   });
   return { ...answers, scores };
-}
-
-/** One row an input: 1 for the class that most of its answers chose (the first seen of equals), else 0. */
-function majority(answers: LabelledAnswers, means: LabelledAnswers): number[][] {
-  const votes = new Map<string, Map<number, number>>();
-  answers.inputs.forEach((input, i) => {
-    const counts = votes.get(input) ?? new Map<number, number>();
-    votes.set(input, counts);
-    const choice = argmax(answers.scores[i] as number[]);
-    counts.set(choice, (counts.get(choice) ?? 0) + 1);
-  });
-  return means.inputs.map((input, i) => {
-    const counts = votes.get(input) ?? new Map<number, number>();
-    let choice = -1;
-    for (const [k, n] of counts) if (n > (counts.get(choice) ?? 0)) choice = k;
-    return (means.scores[i] as number[]).map((_, k) => (k === choice ? 1 : 0));
-  });
 }

@@ -8,7 +8,7 @@ import { compare, countWindows } from '../compare.ts';
 import type { AuditedClaim, ClaimSite } from '../types.ts';
 import { type MlcRun, readMlcRun } from './mlc-run.ts';
 import { checkInputs, checkLayout, checkWindows } from './rules.ts';
-import { lpm01aLimit_A } from './trace-checks.ts';
+import { lpm01aLimit_A, overRangeCode } from './trace-checks.ts';
 import { auditWakeword } from './wakeword.ts';
 
 const rate_Hz = 1000;
@@ -185,10 +185,12 @@ function checkRange(audit: Case, trials: { index: number; power: MlcPower }[], e
     }
   }
   audit.measured.highest_A = highest_A;
-  if (over === 0) return;
+  const code = overRangeCode(over, samples);
+  if (code === null) return;
   const path = audit.site.files['mlc-data'] as string;
   const message = `${over} of ${samples} samples in the windows lie above ${lpm01aLimit_A * 1000} mA (up to ${(highest_A * 1000).toFixed(2)} mA at the set voltage), the limit of the LPM01A`;
-  audit.observe('current.over-range', path, message, { samples: over, highest_A, limit_A: lpm01aLimit_A });
+  audit.observe(code, path, message, { samples: over, highest_A, limit_A: lpm01aLimit_A });
+  if (code === 'current.peaks') return;
   for (const name of Object.keys(audit.supported)) audit.supported[name as keyof typeof audit.supported] = null;
 }
 

@@ -40,7 +40,7 @@ export async function readMlcRun(audit: Case): Promise<MlcRun> {
       const message = `${log.errors.length} error lines, the first: ${log.errors[0]}`;
       audit.observe('log.errors', logPath, message, { errors: log.errors });
     }
-    checkModel(audit, null, log.model, logPath);
+    checkModel(audit, null, log.model, log.calls, logPath);
   }
   const mark = simulatedMark(audit, log?.dutName ?? null);
   if (mark !== null) audit.observe('claim.simulated', path, `marked as simulated: ${mark}`, { mark });

@@ -38,7 +38,7 @@ export async function auditPerformance(site: ClaimSite): Promise<AuditedClaim> {
   audit.judgeArithmetic(log === null ? 'without the log' : 'timestamps of the device are missing in the log');
   if (log && logPath) {
     checkLog(audit, log, logPath);
-    checkModel(audit, log.config.model ?? null, log.dutModel, logPath);
+    checkModel(audit, log.config.model ?? null, log.dutModel, log.calls, logPath);
     checkLaps(audit, log, windows, logPath);
   }
   const profile = findProfile(site.place.benchmark ?? log?.config.model ?? log?.dutModel ?? '');
@@ -106,8 +106,15 @@ function comparePerformance(audit: Case, results: EnergyRunnerResults | null, wi
       ),
     ]);
   }
+  // Of a single window EnergyRunner prints no median.
+  const only = results?.performanceWindows.length === 1 ? results.performanceWindows[0] : undefined;
   const throughput = medianOrNull(windows.map((w) => (w.inferences === null ? null : w.inferences / w.runtime_s)));
-  audit.figure('throughput_ips', 'median throughput', results?.medianThroughput_ips ?? null, throughput);
+  audit.figure(
+    'throughput_ips',
+    'median throughput',
+    results?.medianThroughput_ips ?? only?.throughput_ips ?? null,
+    throughput,
+  );
 }
 
 /** Timestamps of the device against the inferences of the script, and its clock against the host's. */

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { findProfile } from '../../scoring/profiles/index.ts';
+import { findProfile, profiles } from '../../scoring/profiles/index.ts';
 import type { Profile } from '../../scoring/profiles/profile.ts';
 import type { Case } from '../case.ts';
 import { tinyRound } from '../rounds/index.ts';
@@ -59,18 +59,29 @@ export function checkInputs(
   }
 }
 
-/** The benchmark of the folder, of the runner's configuration and of the device must be one. */
-export function checkModel(audit: Case, configured: string | null, printed: string | null, path: string): void {
+/**
+ * The benchmark of the folder and the one that ran must be one. What ran is told by the runner's configuration, else
+ * by the inputs, and only where neither says it by the name that the device prints.
+ */
+export function checkModel(
+  audit: Case,
+  configured: string | null,
+  printed: string | null,
+  inputs: readonly { file: string | null }[],
+  path: string,
+): void {
   const folder = audit.site.place.benchmark === null ? null : findProfile(audit.site.place.benchmark);
   const fromRunner = configured === null ? null : findProfile(configured);
   const fromDevice = printed === null ? null : findProfile(printed);
-  const evidence = { folder: audit.site.place.benchmark, configured, device: printed };
-  const ran = fromRunner ?? fromDevice;
+  const firstInput = fileName(inputs.find(({ file }) => file !== null)?.file ?? '');
+  const fromInputs = profiles.find((p) => p.labels.some((list) => list.firstInputs[0] === firstInput)) ?? null;
+  const evidence = { folder: audit.site.place.benchmark, configured, device: printed, firstInput: firstInput || null };
+  const ran = fromRunner ?? fromInputs ?? fromDevice;
   if (folder !== null && ran !== null && ran.id !== folder.id) {
     const message = `the folder is that of ${folder.name}, the log shows a run of ${ran.name}`;
     audit.observe('model.differs', path, message, evidence);
-  } else if (fromRunner !== null && fromDevice !== null && fromRunner.id !== fromDevice.id) {
-    const message = `the runner was set to ${fromRunner.id}, the device says ${fromDevice.id}`;
+  } else if (ran !== null && fromDevice !== null && ran.id !== fromDevice.id) {
+    const message = `the runner was set to ${ran.id}, the device says ${fromDevice.id}`;
     audit.observe('model.inconsistent', path, message, evidence);
   }
 }
@@ -173,6 +184,15 @@ const regularNames: Record<string, string[]> = {
   timestamps: ['trace1-timestamps.json'],
   script: ['script.async'],
 };
+
+/**
+ * The figure that a quality target is held against: the printed one, which is what the rules judge, unless the evidence
+ * gives another.
+ */
+export function judgedFigure(audit: Case, name: 'top1_pct' | 'auc'): number | null {
+  const [claimed, recomputed] = [audit.claimed[name] ?? null, audit.recomputed[name] ?? null];
+  return audit.has('arithmetic.differs') ? (recomputed ?? claimed) : (claimed ?? recomputed);
+}
 
 /** The quality that the closed division demands. */
 export function checkQuality(

@@ -8,6 +8,14 @@
 export const lpm01aBlock = 1024;
 /** Largest current of the LPM01A's dynamic mode (data brief: 100 nA to 50 mA). */
 export const lpm01aLimit_A = 0.05;
+/** Share of the samples above that limit from which the energy is no longer warranted by the instrument. */
+const overRangeShare = 0.01;
+
+/** What samples above the limit amount to: null for none. */
+export function overRangeCode(over: number, samples: number): 'current.over-range' | 'current.peaks' | null {
+  if (over === 0) return null;
+  return over >= overRangeShare * samples ? 'current.over-range' : 'current.peaks';
+}
 
 /** Powers of ten that are exact in float64, from 1e0 to 1e22. */
 const powers = Float64Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));

@@ -98,11 +98,13 @@ export function parseLogLine(text: string, line = 0): LogEntry | null {
 }
 
 /**
- * Reads a log line by line. Lines that a lost line end merged are split again; lines without a prefix are counted.
- * Nothing that a log can hold makes it throw.
+ * Reads a log line by line. Lines that a lost line end merged are split again. A line without a prefix continues the
+ * one before it: a DUT can print line feeds of its own, and a message behind one of them. Nothing that a log can hold
+ * makes it throw.
  */
 export class LogParser {
   readonly counts: LogCounts = { ...noOddities(), entries: 0, unprefixed: 0, merged: 0 };
+  private last: LogEntry | null = null;
 
   *push(line: TextLine): Generator<LogEntry> {
     countOddities(this.counts, line);
@@ -112,8 +114,13 @@ export class LogParser {
       const entry = parseLogLine(part, line.number);
       if (entry) {
         entries++;
+        this.last = entry;
         yield entry;
-      } else this.counts.unprefixed++;
+        continue;
+      }
+      this.counts.unprefixed++;
+      const events = this.last?.dut ? dutEvents(part) : [];
+      if (this.last !== null && events.length > 0) yield { ...this.last, line: line.number, text: part, events };
     }
     this.counts.entries += entries;
     if (entries > 1) this.counts.merged++;

@@ -179,6 +179,20 @@ describe('LogParser', () => {
     expect(counts.merged).toBe(1);
   });
 
+  it('finds the messages that a DUT printed behind line feeds of its own', () => {
+    const { entries, counts } = parse(
+      '00030.000 dut: got ack\ngot interrupt\nm-lap-us-394417298\n00030.001 dut: m-infer-done\n' +
+        '00030.002 parser: Command "x"\nm-lap-us-5\n',
+    );
+    expect(entries.map((entry) => [entry.line, entry.time_s, entry.dut, entry.events[0]?.kind])).toEqual([
+      [1, 30, true, undefined],
+      [3, 30, true, 'lap'],
+      [4, 30.001, true, 'infer-done'],
+      [5, 30.002, false, 'command'],
+    ]);
+    expect(counts).toMatchObject({ entries: 3, unprefixed: 3 });
+  });
+
   it('counts lines without a prefix and keeps only the beginning of an endless one', () => {
     const { counts } = parse(`hello\n00001.000 io: ${'x'.repeat(1_000_000)}\n`);
     expect(counts).toMatchObject({ lines: 2, entries: 1, unprefixed: 1, cut: 1 });

@@ -297,6 +297,8 @@ export class Js220 implements PowerInstrument<Js220Settings> {
 
   async close(): Promise<void> {
     if (this.#state === 'closed') {
+      // An open() that failed may have left the link up.
+      if (this.#input) await this.#control(js220Request.disconnect).catch(() => {});
       await this.#input?.stop();
       await this.#usb.close();
       return;

@@ -38,6 +38,13 @@ class Channel {
       });
     }
     const position = data.timestamp_s * this.rate_Hz;
+    if (!Number.isSafeInteger(Math.round(position)) || position < -TIME_TOLERANCE) {
+      throw new DeviceError('device.protocol', {
+        where: this.#where,
+        problem: `channel ${this.#name} has samples at ${data.timestamp_s} s of the recording`,
+        remedy: 'start a new recording in the Otii application, and check its version',
+      });
+    }
     const last = this.stretches.at(-1);
     const expected = last ? last.first + last.values.length : null;
     const first = expected !== null && Math.abs(position - expected) < TIME_TOLERANCE ? expected : Math.round(position);

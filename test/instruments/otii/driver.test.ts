@@ -320,6 +320,31 @@ describe('bytes from an Otii server', () => {
     );
   });
 
+  it('of a million damaged lines never give a value that is no number', () => {
+    const lines = [
+      '{"type":"response","cmd":"c","trans_id":"7","data":{"data_type":"analog","timestamp":0.5,"interval":0.00025,"values":[0.001,null,2e-6]}}',
+      '{"type":"response","trans_id":"8","data":{"data_type":"digital","values":[{"timestamp":1.25,"value":true}]}}',
+      '{"type":"error","errorcode":"No license","trans_id":"9","data":{"message":"none"}}',
+    ].map((line) => Buffer.from(line, 'latin1'));
+    let seed = 5;
+    const random = (n: number) => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return Math.floor((seed / 2 ** 32) * n);
+    };
+    let read = 0;
+    for (let round = 0; round < 1_000_000; round++) {
+      const damaged = Buffer.from(lines[round % lines.length]!);
+      damaged[random(damaged.length)] = random(256);
+      const message = parseOtiiMessage(damaged.toString('latin1'));
+      if (message === null) continue;
+      read++;
+      const analog = parseAnalog(message.data);
+      if (analog && !(analog.values instanceof Float64Array && analog.interval_s > 0)) expect.fail('no samples');
+      parseDigital(message.data);
+    }
+    expect(read).toBeGreaterThan(100_000);
+  });
+
   it('end every request with a reply or a typed error', async () => {
     const good = JSON.stringify({ type: 'response', trans_id: '1', data: {} });
     const line = fc.oneof(

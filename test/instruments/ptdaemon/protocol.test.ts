@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseSample } from '../../../src/capture/formats/ptdaemon/sample-line.ts';
 import { PtdaemonEmulator, PtdClient, runWithRanging } from '../../../src/instruments/ptdaemon/index.ts';
 import {
   newestUncertainty,
@@ -86,6 +87,33 @@ describe('answers of a PTDaemon', () => {
       ),
       { numRuns: 3000 },
     );
+  });
+
+  it('of a million damaged lines are survived, and never give a sample without a number', () => {
+    const lines = [
+      'Time,01-05-2026 09:00:01.000,Watts,12.345678,Volts,230.100000,Amps,0.053654,PF,1.000000,Mark,run_testing',
+      'Uncertainty,0.004572,0.003929,0.006985,916,0,916,0',
+      'Ranges,0,20.0,1,300.0',
+      'YokogawaWT310E,1000,1,1,1,1,0,1,1,version=1.9.2-e8c7a49a,OS=x,mode=power,1,1,1,0,0,no_cal_date,A;B;C;D',
+    ].map((line) => Buffer.from(line, 'latin1'));
+    let seed = 3;
+    const random = (n: number) => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return Math.floor((seed / 2 ** 32) * n);
+    };
+    let samples = 0;
+    for (let round = 0; round < 1_000_000; round++) {
+      const damaged = Buffer.from(lines[round % lines.length]!);
+      damaged[random(damaged.length)] = random(256);
+      const line = damaged.toString('latin1', 0, round % 7 === 0 ? random(damaged.length) : damaged.length);
+      const sample = parseSample(line.split(','));
+      if (sample !== null && Number.isFinite(sample.time_ms)) samples++;
+      const uncertainty = parseUncertainty(line);
+      if (uncertainty) newestUncertainty(null, uncertainty);
+      parseRanges(line);
+      parseIdentify(line);
+    }
+    expect(samples).toBeGreaterThan(50_000);
   });
 
   it('of any bytes end every request with an answer or a typed error', async () => {

@@ -81,7 +81,7 @@ export function checkModel(
     const message = `the folder is that of ${folder.name}, the log shows a run of ${ran.name}`;
     audit.observe('model.differs', path, message, evidence);
   } else if (ran !== null && fromDevice !== null && ran.id !== fromDevice.id) {
-    const message = `the runner was set to ${ran.id}, the device says ${fromDevice.id}`;
+    const message = `the run is one of ${ran.id}, the device says ${fromDevice.id}`;
     audit.observe('model.inconsistent', path, message, evidence);
   }
 }

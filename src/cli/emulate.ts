@@ -1,24 +1,28 @@
 import { once } from 'node:events';
+import { serveDut } from '../dut/emulators/serve.ts';
 import { instrumentFamilies } from '../instruments/families.ts';
 import { parseSignal } from '../instruments/signal-spec.ts';
 import { UsageError } from '../signal/errors.ts';
 import { realTime } from '../transport/time.ts';
-import type { CommonOptions } from './options.ts';
+import { type CommonOptions, choiceOption } from './options.ts';
 import { note, printJson } from './output.ts';
 
 interface EmulateCommandOptions extends CommonOptions {
   signal?: string;
   fault?: string[];
+  model?: string;
+  mode?: string;
 }
 
 /** Serves an emulated instrument in real time until it is interrupted, and prints where it can be reached. */
 export async function emulate(id: string, options: EmulateCommandOptions): Promise<void> {
+  if (id === 'dut') return emulateDut(options);
   const load = instrumentFamilies[id];
   if (load === undefined) {
     throw new UsageError('usage.family', {
       where: id,
       problem: 'there is no emulator of that name',
-      remedy: `choose one of ${Object.keys(instrumentFamilies).join(', ')}`,
+      remedy: `choose one of ${Object.keys(instrumentFamilies).join(', ')}, dut`,
     });
   }
   const family = await load();
@@ -32,5 +36,20 @@ export async function emulate(id: string, options: EmulateCommandOptions): Promi
     await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   } finally {
     await served.close();
+  }
+}
+
+/** Serves an emulated device under test on a PTY until it is interrupted. */
+async function emulateDut(options: EmulateCommandOptions): Promise<void> {
+  const model = options.model ?? 'kws01';
+  const mode = choiceOption(options.mode, 'mode', ['energy', 'performance']) ?? 'energy';
+  const { address, close } = await serveDut({ model, mode, faults: options.fault ?? [] });
+  try {
+    if (options.json) printJson({ schema: 'joulemark.emulate/1', family: 'dut', address, model, mode });
+    else process.stdout.write(`${address}\n`);
+    note(`device under test, SIMULATED, ${model} in ${mode} mode; Ctrl-C ends it`, options);
+    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  } finally {
+    await close();
   }
 }

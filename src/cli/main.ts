@@ -81,9 +81,11 @@ function program(): Command {
     (await import('./devices.ts')).devices(options),
   );
 
-  add('emulate <family>', 'run an emulated instrument and print where it can be reached')
+  add('emulate <family>', 'run an emulated instrument, or `dut`, and print where it can be reached')
     .option('--signal <signal>', 'dc:10mA, sine:10mA,5mA,50Hz or steps:1uA/5ms,20mA/5ms, with @3.3V for the voltage')
     .option('--fault <fault...>', 'faults that it shows; docs/instruments lists those of each family')
+    .option('--model <model>', 'dut: the benchmark that it runs (default kws01)')
+    .option('--mode <mode>', 'dut: energy (default) or performance')
     .action(async (family, options) => (await import('./emulate.ts')).emulate(family, options));
 
   add('doctor', 'say what is missing on this machine, and how to fix it').action(async (options) =>

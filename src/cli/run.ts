@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { virtualFaultKinds } from '../instruments/virtual/index.ts';
-import { defaultRigText, parseRig, readRigFile } from '../rig/rig-file.ts';
-import { runBenchmark } from '../rig/run-benchmark.ts';
+import { defaultRigText, parseRig, type Rig, readRigFile } from '../rig/rig-file.ts';
+import { generatedBy, runBenchmark } from '../rig/run-benchmark.ts';
+import { unmeasuredRun } from '../rig/unmeasured-run.ts';
 import { slicingRules } from '../scoring/score-run.ts';
 import { ExitCode } from '../signal/errors.ts';
 import { readPrivateKey } from './keys.ts';
@@ -40,6 +41,15 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   const progress = new Progress('running', options);
+  const { mode } = rig.dut;
+  if (mode !== 'energy') {
+    await runUnmeasured(rig, mode, folder, options, interrupt.signal, progress).finally(() => {
+      progress.stop();
+      process.removeListener('SIGINT', stop);
+      process.removeListener('SIGTERM', stop);
+    });
+    return;
+  }
   let produced: number | null = null;
   const timer =
     pace === undefined
@@ -89,6 +99,40 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   } else if (document.gates.some((gate) => gate.met === false)) {
     process.exitCode = ExitCode.bad;
   }
+}
+
+/** A performance or accuracy run: no instrument, no run folder, the layout of EnergyRunner alone. */
+async function runUnmeasured(
+  rig: Rig,
+  mode: 'performance' | 'accuracy',
+  folder: string,
+  options: RunCommandOptions,
+  interrupt: AbortSignal,
+  progress: Progress,
+): Promise<void> {
+  const outcome = await unmeasuredRun(rig, mode, {
+    folder,
+    version: generatedBy,
+    interrupt,
+    onProgress: (share) => progress.update(share),
+  });
+  const { windows, median, accuracy, unmet } = outcome;
+  if (options.json) printJson({ ...outcome, schema: 'joulemark.run/1' });
+  else {
+    const lines = windows.map(
+      ({ index, runtime_s, throughput_ips }) =>
+        `window ${index}: ${runtime_s.toFixed(3)} s, ${throughput_ips.toFixed(3)} inf./s`,
+    );
+    if (median.throughput_ips !== null) lines.push(`median: ${median.throughput_ips.toFixed(3)} inf./s`);
+    if (accuracy?.top1_pct != null) lines.push(`top-1: ${accuracy.top1_pct.toFixed(1)} % of ${accuracy.n} inputs`);
+    if (accuracy?.auc != null) lines.push(`AUC: ${accuracy.auc.toFixed(3)}`);
+    if (outcome.simulated) lines.push('SIMULATED');
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+  note(`EnergyRunner layout: ${folder}`, options);
+  for (const sentence of unmet) note(`not met: ${sentence}`, options);
+  if (outcome.interrupted) process.exitCode = ExitCode.interrupted;
+  else if (unmet.length > 0) process.exitCode = ExitCode.bad;
 }
 
 /** The rig file with what the command line says in place of what it says; comments and order stay. */

@@ -1,56 +1,28 @@
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Observable, Subject, type Subscriber } from 'rxjs';
-import { readLines } from '../capture/formats/lines.ts';
-import { DutClient } from '../dut/client.ts';
-import { DirectLink } from '../dut/command-port.ts';
-import { simulatedInput } from '../dut/emulators/index.ts';
-import { IoManager } from '../dut/io-manager.ts';
-import type { TimedLine } from '../dut/line-queue.ts';
-import { directBlockBytes } from '../dut/protocol.ts';
-import {
-  benchmarkRuns,
-  inferencesFor,
-  makeScript,
-  type Script,
-  type ScriptInput,
-  ScriptPlayer,
-} from '../dut/scripts/index.ts';
+import type { DutClient } from '../dut/client.ts';
+import { benchmarkRuns, inferencesFor, makeScript, type Script, ScriptPlayer } from '../dut/scripts/index.ts';
 import { timestampPulse_s } from '../dut/virtual/index.ts';
-import { FormatError, UsageError } from '../signal/errors.ts';
+import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
-import type { ByteStream } from '../transport/byte-stream.ts';
-import { openSerial } from '../transport/serial.ts';
 import { realTime } from '../transport/time.ts';
+import { type OpenDut, openDut } from './dut-connection.ts';
+import { type Inputs, inputsOf, simulatedMark } from './dut-inputs.ts';
 import { type DutWorld, MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 
-/** Of a DUT in energy mode, and of the port to an IO manager. */
-const energyBaud = 9600;
-const ioManagerBaud = 115_200;
 /** What the benchmarks demand of a window. */
 const leastWindow_s = 10;
 const leastInferences = 10;
 const windowsOfEnergyRun = 5;
-/** So begins the name of an emulated DUT. */
-const simulatedMark = 'SIMULATED';
 
 export interface DutRunOptions {
   /** Where the trigger edges and the current of an emulated DUT show; absent: the messages of the DUT stand in for them. */
   world?: DutWorld;
   /** Name and version of the program, for the log. */
   version: string;
-}
-
-/** A DUT that answers, with the way to it. */
-interface OpenDut {
-  client: DutClient;
-  io: IoManager | null;
-  /** Where the lines of the DUT and the IO manager go. */
-  onLine(listener: ((source: 'dut' | 'io', line: TimedLine) => void) | null): void;
 }
 
 /**
@@ -87,7 +59,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     } satisfies Omit<RunPlan, 'inferencesPerWindow'>;
     measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
     await measurement.power(true);
-    dut = await openDut(rig, runs.scores);
+    dut = await openDut(rig, 'energy', runs.scores);
     const identity = await dut.client.open();
     const inputs = await inputsOf(rig, runs.inputBytes, identity.name, windowsOfEnergyRun);
     const inferences = rig.dut.inferences ?? (await measuredInferences(dut.client, inputs, runs.inputBytes));
@@ -131,84 +103,6 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     await dut?.client.close();
     await measurement.close();
     throw error;
-  }
-}
-
-/** Opens the port that the rig names; behind an IO manager it is that one's. */
-async function openDut(rig: Rig, scores: number | null): Promise<OpenDut> {
-  const { connection, via } = rig.dut;
-  let listener: ((source: 'dut' | 'io', line: TimedLine) => void) | null = null;
-  const options = {
-    ...(scores === null ? {} : { scores }),
-    onLine: (line: TimedLine) => listener?.('dut', line),
-  };
-  const onLine: OpenDut['onLine'] = (next) => {
-    listener = next;
-  };
-  const isRelayed = via === 'io-manager';
-  const baudRate = isRelayed ? ioManagerBaud : (rig.dut.baud ?? energyBaud);
-  const stream: ByteStream = await openSerial(connection, { baudRate });
-  if (!isRelayed) return { client: new DutClient(new DirectLink(stream, directBlockBytes), options), io: null, onLine };
-  const io = new IoManager(stream, {
-    dutBaud: rig.dut.baud ?? energyBaud,
-    onLine: (line) => listener?.('io', line),
-  });
-  return { client: new DutClient(io.dutLink(), options), io, onLine };
-}
-
-interface Inputs {
-  list: ScriptInput[];
-  read(input: ScriptInput): Promise<Uint8Array>;
-}
-
-/**
- * The first inputs of the folder that the rig names, by its y_labels.csv; without one, made-up inputs for a DUT that says that it is
- * simulated.
- */
-async function inputsOf(rig: Rig, inputBytes: number, dutName: string, count: number): Promise<Inputs> {
-  const folder = rig.dut.inputs;
-  if (folder === undefined) {
-    if (!dutName.startsWith(simulatedMark)) {
-      throw new UsageError('rig.inputs', {
-        where: 'dut.inputs',
-        problem: 'nothing says where the inputs of the benchmark are',
-        remedy: 'add `inputs:` under `dut:`, the folder with y_labels.csv and the input files',
-      });
-    }
-    const list = Array.from({ length: count }, (_, k): ScriptInput => {
-      return { file: `sim_${rig.profile}_${String(k).padStart(6, '0')}_${k}.bin`, bytes: inputBytes, label: k };
-    });
-    return { list, read: async ({ bytes, label }) => simulatedInput(bytes, label ?? 0, rig.seed) };
-  }
-  const list: ScriptInput[] = [];
-  const labels = join(folder, 'y_labels.csv');
-  for await (const { text, number } of readLines(labels)) {
-    if (list.length === count) break;
-    const [name, , label] = text.split(',').map((field) => field.trim());
-    if (!name) continue;
-    if (!/^\d{1,6}$/.test(label ?? '') || /[\\/]/.test(name)) {
-      throw new FormatError('labels.malformed', {
-        where: `${labels} line ${number}`,
-        problem: `expected "file,classes,class", found ${JSON.stringify(text.slice(0, 60))}`,
-        remedy: 'use the y_labels.csv of the benchmark',
-      });
-    }
-    const file = join(folder, name);
-    list.push({ file, bytes: await sizeOf(file), label: Number(label) });
-  }
-  return { list, read: ({ file }) => readFile(file) };
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (cause) {
-    throw new UsageError('rig.inputs', {
-      where: path,
-      problem: `the input cannot be read: ${(cause as Error).message}`,
-      remedy: 'put the input files beside y_labels.csv',
-      cause,
-    });
   }
 }
 

@@ -50,7 +50,16 @@ const dutSchema = z.strictObject({
     .enum(['direct', 'io-manager'])
     .default('direct')
     .describe('Whether the serial port is that of the DUT, or that of an IO manager with the DUT behind it.'),
-  baud: z.int().min(300).max(4_000_000).optional().describe('Baud rate of a real DUT; energy mode has 9600.'),
+  mode: z
+    .enum(['energy', 'performance', 'accuracy'])
+    .default('energy')
+    .describe('Which run of the benchmark a real DUT does; only that of energy needs an instrument.'),
+  baud: z
+    .int()
+    .min(300)
+    .max(4_000_000)
+    .optional()
+    .describe('Baud rate of a real DUT. Absent: 9600 in energy mode, else 115200.'),
   inputs: text.optional().describe('Folder with y_labels.csv and the input files that a real DUT is fed.'),
   inferences: z
     .int()

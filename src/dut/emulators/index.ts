@@ -1,3 +1,3 @@
-export { DutEmulator, type DutEmulatorOptions, type DutFault, type EmulatedNetwork } from './dut.ts';
-export { IoManagerEmulator, type IoManagerEmulatorOptions } from './io-manager.ts';
+export { DutEmulator, type DutEmulatorOptions, type DutFault } from './dut.ts';
+export { IoManagerEmulator } from './io-manager.ts';
 export { emulatedNetwork, simulatedInput } from './networks.ts';

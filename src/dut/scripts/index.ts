@@ -1,4 +1,4 @@
-export { benchmarkRuns, makeScript, type ScriptOptions } from './benchmarks.ts';
+export { benchmarkRuns, makeScript } from './benchmarks.ts';
 export { inferencesFor } from './iterations.ts';
-export { type InstrumentControls, type PlayerRig, ScriptPlayer } from './player.ts';
+export { type InstrumentControls, ScriptPlayer } from './player.ts';
 export type { Script, ScriptInput, ScriptMode } from './script.ts';

@@ -54,9 +54,6 @@ export interface ScriptOutcome {
   interrupted: boolean;
 }
 
-/** Sources of log lines that are no part of EnergyRunner's grammar: they stay in the run's own log. */
-export const ownSources = ['host', 'dut-damaged'] as const;
-
 /** The DUT is still busy for a moment after a sound has ended (MLCommons benchmark/runner). */
 const afterSound_ms = 250;
 

@@ -1,7 +1,7 @@
-export { type ControlLine, ControlLineSource } from './control-line.ts';
+export { ControlLineSource } from './control-line.ts';
 export { DutMessageSource } from './dut-messages.ts';
 export { GpioSource } from './gpio.ts';
 export { InstrumentPinSource } from './instrument-pin.ts';
 export { IoTimestampSource } from './io-timestamps.ts';
 export { openLogicRecording, RecordingSource } from './recording.ts';
-export { checkPulse, type TriggerDescription, type TriggerSource } from './trigger-source.ts';
+export { checkPulse, type TriggerSource } from './trigger-source.ts';

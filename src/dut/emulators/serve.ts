@@ -1,0 +1,98 @@
+import { Random } from '../../plant/random.ts';
+import { UsageError } from '../../signal/errors.ts';
+import { openPty } from '../../transport/pty.ts';
+import { virtualBenchmarks } from '../virtual/benchmarks.ts';
+import { DutEmulator, type DutFault } from './dut.ts';
+import { emulatedNetwork } from './networks.ts';
+
+/** What goes wrong on request; a name that ends in `=` takes a number, one that ends in `@` a command. */
+const dutFaults = {
+  silent: 'it never says anything',
+  'slow=': 'each answer comes so many ms late',
+  echo: 'it sends back what it receives',
+  'boot-noise=': 'so many bytes of rubbish before the boot text',
+  'pieces=': 'output leaves in pieces of so many bytes',
+  'garble=': 'N bytes in a million are changed, lost or doubled',
+  'lost-line-end=': 'N line ends in a million are lost',
+  'error@': 'it answers this command with e-[...]',
+  'half-line@': 'it falls silent inside the answer to this command',
+  'no-ready@': 'it does not end its answer to this command',
+  'stray-ready@': 'an m-ready too many before the answer to this command',
+  'reboot@': 'it restarts at this command',
+  'vanish@': 'its port is closed at this command',
+  'mute@': 'it does not answer this command',
+  'lost-bytes@': 'it loses a byte of this command (db)',
+} as const;
+
+export interface ServedDut {
+  /** Path of its serial port. */
+  address: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves an emulated DUT on a PTY until it is closed.
+ * @throws UsageError for an unknown model or fault; DeviceError where there are no PTYs
+ */
+export async function serveDut(options: {
+  model: string;
+  mode: 'energy' | 'performance';
+  faults: readonly string[];
+}): Promise<ServedDut> {
+  const benchmarks: Record<string, (typeof virtualBenchmarks)[keyof typeof virtualBenchmarks] | undefined> =
+    virtualBenchmarks;
+  const benchmark = benchmarks[options.model];
+  if (benchmark === undefined) {
+    throw new UsageError('usage.model', {
+      where: options.model,
+      problem: 'there is no emulated DUT that runs it',
+      remedy: `choose one of ${Object.keys(virtualBenchmarks).join(', ')}`,
+    });
+  }
+  const faults = options.faults.map(parseDutFault);
+  const pty = await openPty();
+  const emulator = new DutEmulator(pty.device, {
+    network: emulatedNetwork(benchmark),
+    mode: options.mode,
+    faults,
+    random: new Random(1),
+  });
+  return {
+    address: pty.path,
+    close: async () => {
+      emulator.stop();
+      await pty.device.close();
+    },
+  };
+}
+
+/** @throws UsageError for an unknown fault */
+export function parseDutFault(text: string): DutFault {
+  const match = /^([a-z-]+)(?:([=@])(.+))?$/.exec(text);
+  const [, kind = '', mark = '', rest = ''] = match ?? [];
+  const n = Number(rest);
+  const isNumber = mark !== '=' || (Number.isSafeInteger(n) && n >= 0);
+  if (!(`${kind}${mark}` in dutFaults) || !isNumber) {
+    const names = Object.keys(dutFaults).map((name) => name.replace(/=$/, '=N').replace(/@$/, '@COMMAND'));
+    throw new UsageError('emulator.fault', {
+      where: `fault ${text}`,
+      problem: 'there is no such fault',
+      remedy: `choose from: ${names.join(', ')}`,
+    });
+  }
+  switch (kind) {
+    case 'slow':
+      return { kind, delay_s: n / 1000 };
+    case 'boot-noise':
+    case 'pieces':
+      return { kind, bytes: Math.max(1, n) };
+    case 'garble':
+    case 'lost-line-end':
+      return { kind, probability: n / 1e6 };
+    case 'silent':
+    case 'echo':
+      return { kind };
+    default:
+      return { kind: kind as 'error', at: rest };
+  }
+}

@@ -61,6 +61,35 @@ describe('the table on the terminal', () => {
   });
 });
 
+describe('the headline of a claim', () => {
+  const power = () => {
+    const claim = { ...document.claims.find((c) => c.verdict === 'upheld')! };
+    claim.claimed = { meanPower_W: null, energyPerQuery_mJ: null, throughput_ips: 475.784 };
+    claim.recomputed = { meanPower_W: 806.325833, energyPerQuery_mJ: null, throughput_ips: 475.7 };
+    claim.supported = claim.recomputed;
+    return claim;
+  };
+
+  it('is the power or the energy a query that was recomputed, where no file of the claim states it', () => {
+    const offline = { ...document, claims: [power()], findings: [] };
+    expect(renderAuditTable(offline, { columns: 120, color: false })).toContain('recomputed 806.32583 W; arithmetic');
+    expect(renderAuditMarkdown(offline)).toContain('| 806.32583 W (recomputed) | 806.32583 W |');
+    const streams = power();
+    streams.recomputed = { ...streams.recomputed, energyPerQuery_mJ: 1694.73087 };
+    const text = renderAuditTable({ ...offline, claims: [streams] }, { columns: 120, color: false });
+    expect(text).toContain('recomputed 1694.7309 mJ/query; arithmetic');
+  });
+
+  it('is what the folder does state where nothing could be recomputed', () => {
+    const claim = power();
+    claim.recomputed = {};
+    claim.supported = {};
+    claim.verdict = 'unverifiable';
+    const text = renderAuditTable({ ...document, claims: [claim], findings: [] }, { columns: 120, color: false });
+    expect(text).toContain('claimed 475.784 inf./s, supported -; arithmetic');
+  });
+});
+
 describe('the Markdown report', () => {
   it('holds claims, findings and the meaning of every code, with outside text escaped', () => {
     const text = renderAuditMarkdown(document);

@@ -4,6 +4,7 @@ import {
   powerMetrics,
   powerRound,
   powerScenario,
+  statedSamplesPerSecond,
 } from '../../src/scoring/profiles/mlperf-power.ts';
 
 const nothing: LoadgenFigures = {
@@ -11,8 +12,13 @@ const nothing: LoadgenFigures = {
   queryCount: null,
   generatedQueries: null,
   generatedSamplesPerQuery: null,
+  samplesPerQuery: null,
   queriesPerSecond: null,
+  queriesPerSecondWithoutOverhead: null,
+  meanQueryLatency_ns: null,
   samplesPerSecond: null,
+  scheduledSamplesPerSecond: null,
+  completedSamplesPerSecond: null,
 };
 
 describe('the metrics of MLPerf Power', () => {
@@ -49,6 +55,36 @@ describe('the metrics of MLPerf Power', () => {
       energyPerQuery_mJ: null,
       samplesPerJoule: 50,
     });
+  });
+
+  it('take the samples a second of a Server run that the round calls its result', () => {
+    const log = {
+      ...nothing,
+      scenario: 'Server' as const,
+      scheduledSamplesPerSecond: 500,
+      completedSamplesPerSecond: 400,
+    };
+    const efficiency = (round: string) => powerMetrics(10, 600, 'Server', log, powerRound(round)).samplesPerJoule;
+    expect(['v2.1', 'v4.0', 'v4.1'].map(efficiency)).toEqual([50, 50, 40]);
+    const scheduledOnly = { ...log, completedSamplesPerSecond: null };
+    expect(powerMetrics(10, 600, 'Server', scheduledOnly, powerRound('v4.1')).samplesPerJoule).toBe(50);
+  });
+
+  it('of an Offline result inferred from streams take what the checker infers', () => {
+    const single = { ...nothing, scenario: 'SingleStream' as const, queriesPerSecondWithoutOverhead: 546.9 };
+    expect(statedSamplesPerSecond('Offline', single, null)).toBe(546.9);
+    const multi = {
+      ...nothing,
+      scenario: 'MultiStream' as const,
+      samplesPerQuery: 8,
+      meanQueryLatency_ns: 4_000_000,
+    };
+    expect(powerMetrics(10, 600, 'Offline', multi, null)).toMatchObject({
+      energyPerQuery_mJ: null,
+      samplesPerJoule: 200,
+    });
+    expect(statedSamplesPerSecond('Offline', { ...multi, meanQueryLatency_ns: 0 }, null)).toBeNull();
+    expect(statedSamplesPerSecond('SingleStream', single, null)).toBeNull();
   });
 
   it('are null where the log does not hold what they need', () => {

@@ -12,6 +12,11 @@ import type { WindowPower } from './window-power.ts';
 const LISTED = 10;
 /** Share of the window's samples above which an unknown uncertainty leaves the measurement unsupported. */
 const UNVERIFIED_SHARE = 0.05;
+/**
+ * Share of uncertain samples that is only noted: even with twice the power in these, the average would not change by a
+ * material amount. Many windows begin with one or two, because readings lag behind the load.
+ */
+const NOTED_SHARE = 0.01;
 /** A message about a sample follows its time stamp at once; half an interval keeps neighbours apart. */
 const MESSAGE_DELAY_MS = 500;
 /** The extract of the power log is made while the last samples are still being written. */
@@ -180,7 +185,7 @@ function aboveLimit(
   const isNewer = a.run.daemons.some((log) => log.uncertain.newerWording > 0);
   return [
     {
-      code: 'power.uncertainty',
+      code: count > NOTED_SHARE * samples ? 'power.uncertainty' : 'power.uncertainty-few',
       path: partPath(a.run.site, 'power/ptd_logs.txt'),
       message: `${count} of ${samples} samples of the test window have an uncertainty above ${powerLimits.uncertainty_pct} % (up to ${pct.highest} %)`,
       evidence: {

@@ -1,5 +1,5 @@
 import type { LoadgenLog, LoadgenSummary } from '../../capture/formats/ptdaemon/loadgen-log.ts';
-import { powerLimits } from '../../scoring/profiles/mlperf-power.ts';
+import { powerLimits, statedSamplesPerSecond } from '../../scoring/profiles/mlperf-power.ts';
 import type { Comparison, Observation } from '../types.ts';
 import type { Check, PowerAnalysis } from './analysis.ts';
 import { loadgenFigures, partPath } from './power-run.ts';
@@ -89,16 +89,19 @@ export function countedThroughput(a: PowerAnalysis): number | null {
   return null;
 }
 
-/** What loadgen claims in samples (or queries) a second; null where the scenario has no such figure. */
-export function claimedThroughput(a: PowerAnalysis): number | null {
-  const figures = loadgenFigures(a.run.testing.loadgen);
-  return figures.scenario === 'SingleStream' ? figures.queriesPerSecond : figures.samplesPerSecond;
+/** What the folder claims in samples (SingleStream: queries) a second; null where the scenario has no such figure. */
+export function claimedThroughput({ run }: PowerAnalysis): number | null {
+  const figures = loadgenFigures(run.testing.loadgen);
+  const submitted = run.scenario ?? figures.scenario;
+  return submitted === 'SingleStream'
+    ? figures.queriesPerSecond
+    : statedSamplesPerSecond(submitted, figures, run.rules);
 }
 
 function throughput(a: PowerAnalysis): Observation[] {
   const figures = loadgenFigures(a.run.testing.loadgen);
   if (figures.scenario !== 'Offline') return [];
-  const claimed = claimedThroughput(a);
+  const claimed = figures.samplesPerSecond;
   const counted = countedThroughput(a);
   if (claimed === null || counted === null || !(claimed > 0) || !(counted > 0)) return [];
   const difference_pct = (claimed / counted - 1) * 100;

@@ -172,10 +172,12 @@ export function loadgenFigures(loadgen: LoadgenLog | null): LoadgenFigures {
     queryCount: numeric('result_query_count'),
     generatedQueries: numeric('generated_query_count'),
     generatedSamplesPerQuery: numeric('generated_samples_per_query'),
+    samplesPerQuery: numeric('effective_samples_per_query'),
     queriesPerSecond: numeric('result_qps_with_loadgen_overhead'),
-    samplesPerSecond:
-      numeric('result_samples_per_second') ??
-      numeric('result_completed_samples_per_sec') ??
-      numeric('result_scheduled_samples_per_sec'),
+    queriesPerSecondWithoutOverhead: numeric('result_qps_without_loadgen_overhead'),
+    meanQueryLatency_ns: numeric('result_mean_query_latency_ns'),
+    samplesPerSecond: numeric('result_samples_per_second'),
+    scheduledSamplesPerSecond: numeric('result_scheduled_samples_per_sec'),
+    completedSamplesPerSecond: numeric('result_completed_samples_per_sec'),
   };
 }

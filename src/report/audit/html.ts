@@ -8,6 +8,7 @@ import { dataTable, factTable, PageWriter, section } from '../page.ts';
 import { printable } from '../text.ts';
 import { decisionText } from './explain.ts';
 import {
+  claimedCell,
   claimName,
   differenceText,
   figureText,
@@ -76,7 +77,7 @@ function claimsTable(claims: Claim[]): Html {
     return [
       claimName(claim),
       verdictTag(claim),
-      figureText(claim.claimed, name),
+      claimedCell(claim),
       `${figureText(claim.supported, name)}${difference === null ? '' : ` (claim ${difference})`}`,
       claim.arithmetic,
       claim.evidence,

@@ -1,7 +1,16 @@
 import { type AuditDocument, worstFirst } from '../../audit/document.ts';
 import { findingEntry } from '../../audit/findings.ts';
 import { printable } from '../text.ts';
-import { claimName, differenceText, figureText, findingsByClaim, headlineName, plural, verdictWords } from './words.ts';
+import {
+  claimedCell,
+  claimName,
+  differenceText,
+  figureText,
+  findingsByClaim,
+  headlineName,
+  plural,
+  verdictWords,
+} from './words.ts';
 
 /**
  * An audit as Markdown that an auditor can hand on: totals, a table of all claims (worst first), the findings of each
@@ -27,7 +36,7 @@ export function renderAuditMarkdown(document: AuditDocument): string {
     const name = headlineName(claim);
     const difference = differenceText(claim);
     const supported = figureText(claim.supported, name) + (difference === null ? '' : ` (claim ${difference})`);
-    const cells = [claim.verdict, escapeText(claimName(claim)), figureText(claim.claimed, name), supported];
+    const cells = [claim.verdict, escapeText(claimName(claim)), claimedCell(claim), supported];
     lines.push(`| ${[...cells, claim.arithmetic, claim.evidence, claim.rules].join(' | ')} |`);
   }
   const byClaim = findingsByClaim(document.findings);

@@ -3,7 +3,16 @@ import { type AuditDocument, worstFirst } from '../../audit/document.ts';
 import type { Claim, Finding } from '../../audit/types.ts';
 import type { TerminalStyle } from '../terminal-table.ts';
 import { padCells, printable, wrapCells } from '../text.ts';
-import { claimName, differenceText, figureText, findingsByClaim, headlineName, plural, verdictWords } from './words.ts';
+import {
+  claimName,
+  differenceText,
+  figureText,
+  findingsByClaim,
+  headline,
+  headlineName,
+  plural,
+  verdictWords,
+} from './words.ts';
 
 const minColumns = 40;
 /** Upheld claims beyond these are only counted. */
@@ -71,7 +80,8 @@ export function renderAuditTable(document: AuditDocument, style: TerminalStyle, 
 function answerLine(claim: Claim): string {
   const name = headlineName(claim);
   const difference = differenceText(claim);
-  const figures = [`claimed ${figureText(claim.claimed, name)}`];
+  const { source, text } = headline(claim);
+  const figures = [`${source} ${text}`];
   if (claim.verdict !== 'upheld' || difference !== null) {
     figures.push(
       `supported ${figureText(claim.supported, name)}${difference === null ? '' : ` (claim ${difference})`}`,

@@ -14,14 +14,28 @@ const units: Record<FigureName, string> = {
   fn: 'false negatives',
 };
 
-/** The figure that stands for a claim, in the first of the groups that has it. */
+/** The figure that stands for a claim: the first that is claimed, recomputed or supported. */
 export function headlineName(claim: Claim): FigureName | null {
-  for (const figures of [claim.claimed, claim.recomputed, claim.supported]) {
-    for (const name of Object.keys(units) as FigureName[]) {
-      if (figures[name] !== null && figures[name] !== undefined) return name;
-    }
-  }
-  return null;
+  const groups = [claim.claimed, claim.recomputed, claim.supported];
+  const names = Object.keys(units) as FigureName[];
+  return names.find((name) => groups.some((figures) => typeof figures[name] === 'number')) ?? null;
+}
+
+/**
+ * The headline figure of a claim as it was made. Some claims (MLPerf Power) state it in a results table elsewhere:
+ * for these it is the recomputed one.
+ */
+export function headline(claim: Claim): { source: 'claimed' | 'recomputed'; text: string } {
+  const name = headlineName(claim);
+  const isClaimed = name === null || typeof claim.claimed[name] === 'number';
+  const source = isClaimed || typeof claim.recomputed[name] !== 'number' ? 'claimed' : 'recomputed';
+  return { source, text: figureText(claim[source], name) };
+}
+
+/** The headline figure as a cell of a table of claims. */
+export function claimedCell(claim: Claim): string {
+  const { source, text } = headline(claim);
+  return source === 'claimed' ? text : `${text} (recomputed)`;
 }
 
 /** `7019.085 uJ/inf.`; a dash where the figure is not known. */

@@ -18,6 +18,8 @@ export interface PowerRound {
   logsQueryCount: boolean;
   /** Could the client's list of messages end with an upload that the server did not list? */
   clientUploads: boolean;
+  /** Which samples a second of a Server run its result is: those scheduled, or (from v4.1 on) those completed. */
+  serverResult: 'scheduled' | 'completed';
 }
 
 const early: PowerRound = {
@@ -26,9 +28,15 @@ const early: PowerRound = {
   timesAreUtc: true,
   logsQueryCount: true,
   clientUploads: false,
+  serverResult: 'scheduled',
 };
 const middle: PowerRound = { ...early, clockTolerance_ms: 500, daemonVersions: ['1.9.2', '1.10.0'] };
-const late: PowerRound = { ...early, clockTolerance_ms: 800, daemonVersions: ['1.11.1'] };
+const late: PowerRound = {
+  ...early,
+  clockTolerance_ms: 800,
+  daemonVersions: ['1.11.1'],
+  serverResult: 'completed',
+};
 
 const rounds: Readonly<Record<string, PowerRound>> = {
   'v1.0': { ...early, timesAreUtc: false, logsQueryCount: false, clientUploads: true },
@@ -38,7 +46,7 @@ const rounds: Readonly<Record<string, PowerRound>> = {
   'v3.0': middle,
   'v3.1': middle,
   'v4.0': middle,
-  'v4.1': middle,
+  'v4.1': { ...middle, serverResult: 'completed' },
   'v5.0': late,
   'v5.1': late,
 };
@@ -102,10 +110,18 @@ export interface LoadgenFigures {
   /** `generated_query_count`, `generated_samples_per_query` */
   generatedQueries: number | null;
   generatedSamplesPerQuery: number | null;
-  /** `result_qps_with_loadgen_overhead` */
+  /** `effective_samples_per_query` */
+  samplesPerQuery: number | null;
+  /** `result_qps_with_loadgen_overhead`, `result_qps_without_loadgen_overhead` */
   queriesPerSecond: number | null;
-  /** `result_samples_per_second`, or the completed or scheduled samples a second of a server run. */
+  queriesPerSecondWithoutOverhead: number | null;
+  /** `result_mean_query_latency_ns` */
+  meanQueryLatency_ns: number | null;
+  /** `result_samples_per_second` (Offline) */
   samplesPerSecond: number | null;
+  /** `result_scheduled_samples_per_sec`, `result_completed_samples_per_sec` (Server) */
+  scheduledSamplesPerSecond: number | null;
+  completedSamplesPerSecond: number | null;
 }
 
 /** The metrics of one power run; null where the log does not hold what they need. */
@@ -117,6 +133,33 @@ export interface PowerMetrics {
   energyPerQuery_mJ: number | null;
   /** Samples a joule (samples a second a watt). */
   samplesPerJoule: number | null;
+}
+
+/**
+ * Samples a second that a result states: of Offline and Server as loadgen logs them, of an Offline result that is
+ * inferred from a log of streams as the checker infers it. Null for streams, and where the log lacks the figure.
+ *
+ * @param scenario that the result was submitted for
+ */
+export function statedSamplesPerSecond(
+  scenario: PowerScenario | null,
+  log: LoadgenFigures,
+  round: PowerRound | null,
+): number | null {
+  const { scheduledSamplesPerSecond: scheduled, completedSamplesPerSecond: completed } = log;
+  switch (scenario) {
+    case 'Offline':
+      if (log.scenario === 'SingleStream') return log.queriesPerSecondWithoutOverhead;
+      if (log.scenario !== 'MultiStream') return log.samplesPerSecond;
+      return log.samplesPerQuery === null || !(log.meanQueryLatency_ns !== null && log.meanQueryLatency_ns > 0)
+        ? null
+        : (log.samplesPerQuery * 1e9) / log.meanQueryLatency_ns;
+    case 'Server':
+    case 'Interactive':
+      return round?.serverResult === 'scheduled' ? (scheduled ?? completed) : (completed ?? scheduled);
+    default:
+      return null;
+  }
 }
 
 /**
@@ -138,7 +181,8 @@ export function powerMetrics(
   const energy_J = power_W * duration_s;
   const submitted = scenario ?? log.scenario;
   if (submitted !== 'SingleStream' && submitted !== 'MultiStream') {
-    const samplesPerJoule = log.samplesPerSecond === null || submitted === null ? null : log.samplesPerSecond / power_W;
+    const stated = statedSamplesPerSecond(submitted, log, round);
+    const samplesPerJoule = stated === null ? null : stated / power_W;
     return { energy_J, queries: null, samplesPerQuery: null, energyPerQuery_mJ: null, samplesPerJoule };
   }
   const queries = queryCount(submitted, duration_s, log, round);

@@ -8,6 +8,7 @@ import {
   auditPower,
   firstInside,
   type MadeRun,
+  type MadeSample,
   madeRun,
   madeSamples,
   writeRun,
@@ -118,8 +119,9 @@ describe('uncertainty', () => {
   });
 
   it('is counted in the newer wording too, where only the unit error hides it', async () => {
-    const { findings } = await audit(uncertain(3, newer));
-    expect(findings[0]?.evidence).toMatchObject({ count: 3, wording: 'newer' });
+    const { findings, codes } = await audit(uncertain(30, newer));
+    expect(codes).toEqual(['power.uncertainty']);
+    expect(findings[0]?.evidence).toMatchObject({ count: 30, wording: 'newer' });
     expect(JSON.stringify(findings[0]?.evidence.official)).not.toMatch(/wording/);
   });
 
@@ -136,6 +138,13 @@ describe('uncertainty', () => {
   it('is counted once a sample, however many channels report it', async () => {
     const { findings } = await audit(uncertain(5, older, 3));
     expect(findings[0]?.evidence).toMatchObject({ count: 5 });
+  });
+
+  it('of at most one sample in a hundred, as while the load begins, is only noted', async () => {
+    const few = await audit(uncertain(6, newer));
+    expect(few.findings.map((f) => [f.code, f.severity])).toEqual([['power.uncertainty-few', 'info']]);
+    expect(few.claim.verdict).toBe('upheld');
+    expect((await audit(uncertain(7, newer))).codes).toEqual(['power.uncertainty']);
   });
 
   it('outside the test window is nothing', async () => {
@@ -165,6 +174,91 @@ describe('uncertainty', () => {
       files.set('power/ptd_logs.txt', (files.get('power/ptd_logs.txt') as string).replace(/^.*is activated\n/m, ''));
     };
     expect((await audit(madeRun({ beforeHash: silent }))).codes).toEqual(['power.uncertainty-not-checked']);
+  });
+});
+
+describe('layouts of published runs', () => {
+  const channels = (s: MadeSample, count: number, zeros = 0): string => {
+    const part = (s.watts / count).toFixed(6);
+    return Array.from({ length: count + zeros }, (_, k) => {
+      const watts = k < count ? part : '0.000000';
+      return `,Ch${k + 1},Watts,${watts},Volts,208.210000,Amps,3.285000,PF,0.965400`;
+    }).join('');
+  };
+
+  it('with channels, three messages a sample while ranging and a channel in no use have no findings', async () => {
+    const run = madeRun({ scenario: 'Offline' });
+    for (const mode of ['ranging', 'testing'] as const) for (const s of run.samples[mode]) s.more = channels(s, 2, 1);
+    run.daemonLines = run.samples.ranging.flatMap(({ t_s }) =>
+      [2, 3].flatMap((channel) => [
+        { mode: 'ranging' as const, t_s, text: "ERROR: Can't evaluate uncertainty of this sample!" },
+        {
+          mode: 'ranging' as const,
+          t_s,
+          text: `WARNING: Uncertainty unknown for the last measurement sample! channel ${channel}`,
+        },
+      ]),
+    );
+    run.server = (record) => {
+      const talk = record.ptd_messages as { cmd: string; reply: string }[];
+      const reply = 'YokogawaWT330_multichannel,1000,1,1,1,1,0,0,1,version=1.9.2-e8c7a49a-20201208,OS=Linux';
+      Object.assign(talk[1] as object, { reply });
+      Object.assign(talk[2] as object, { reply: 'Ranges,-1,-1.000000,-1,-1.000000' });
+      talk.splice(
+        -2,
+        2,
+        { cmd: 'SR,V,Auto', reply: 'Range V changed' },
+        { cmd: 'SR,A,Auto', reply: 'Range A changed' },
+      );
+      record.ptd_config = { command: ['ptd', '-c', '1,2', '77', '/dev/usbtmc0'], device_type: 77, channel: [1, 2] };
+    };
+    expect((await audit(run)).codes).toEqual([]);
+  });
+
+  it('of the RL protocol, with a short ranging and failed readings in it, have no findings', async () => {
+    const run = madeRun({ daemonVersion: '1.10.0', loadgenVersion: '4.0 @ c7b1b1a', scenario: 'MultiStream' });
+    run.samples.ranging = madeSamples(310, 199).map((s, k) => (k === 20 || k === 22 ? { ...s, watts: -1 } : s));
+    for (const s of run.samples.testing) s.more = channels(s, 3);
+    const rl = (samples: number, errors: number) => [
+      { cmd: 'RL,*,*', reply: `Last ${samples} samples from sum channel and channels 1 - 3` },
+      { cmd: 'Uncertainty', reply: `Uncertainty,-1.0,10000000.000000,0.000000,${samples},0,0,${samples}` },
+      { cmd: 'Watts', reply: `Watts,199.500000,199.000000,200.000000,${samples},${errors},${samples - errors}` },
+    ];
+    run.server = (record) => {
+      const talk = record.ptd_messages as { cmd: string; reply: string }[];
+      // Ranging ends with message 6, testing with 10; there is no third Stop.
+      talk.splice(11, 1, ...rl(632, 0));
+      talk.splice(7, 0, ...rl(332, 2));
+      record.ptd_config = { command: ['ptd', '-c', '1', '48', '10.0.0.1'], device_type: 48, channel: [1] };
+    };
+    run.beforeHash = (files) => {
+      const first = (files.get('run_1/spl.txt') as string).split('\n').slice(0, 2);
+      const text = files.get('power/ptd_logs.txt') as string;
+      // The daemon logs its answers in pieces that end anywhere in a line.
+      const piece = '07-27-2022 07:54:20.492: Response to client sent: ';
+      files.set(
+        'power/ptd_logs.txt',
+        `${text}${piece}${first[0]}\r\n${first[1]?.slice(0, 60)}${piece}${first[1]?.slice(60)}\r\n`,
+      );
+      files.set('run_1/spl.txt', `${files.get('run_1/spl.txt')}\n`);
+    };
+    expect((await audit(run)).codes).toEqual([]);
+  });
+
+  it('of an Offline result inferred from a SingleStream log have its power and the inferred samples a joule', async () => {
+    const folder = join(root, 'v3.1/open/Acme/results/board/mobilenet-v1/offline/performance');
+    const inferred = (files: Map<string, string>) => {
+      const name = 'run_1/mlperf_log_detail.txt';
+      const line = ':::MLLOG {"key": "result_qps_without_loadgen_overhead", "value": 131.5, "time_ms": 1.5}\n';
+      files.set(name, files.get(name) + line);
+    };
+    writeRun(folder, madeRun({ daemonVersion: '1.10.0', loadgenVersion: '3.1 @ x', beforeHash: inferred }));
+    const [audited] = await auditPower(join(root, 'v3.1'));
+    expect(audited?.codes).toEqual([]);
+    const { claimed, recomputed } = (audited as AuditedRun).claim;
+    expect(recomputed.energyPerQuery_mJ).toBeNull();
+    expect(claimed.throughput_ips).toBe(131.5);
+    expect(recomputed.inferencesPerJoule).toBeCloseTo(131.5 / (recomputed.meanPower_W as number), 12);
   });
 });
 

@@ -17,6 +17,8 @@ const KEYS = new Set([
   'result_scheduled_samples_per_sec',
   'result_completed_samples_per_sec',
   'result_qps_with_loadgen_overhead',
+  'result_qps_without_loadgen_overhead',
+  'result_mean_query_latency_ns',
   'result_max_latency_ns',
   'result_90.00_percentile_latency_ns',
   'result_99.00_percentile_per_query_latency_ns',

@@ -6,7 +6,7 @@ import type { InstrumentChunk, InstrumentIdentity } from '../instruments/power-i
 import type { Plant } from '../plant/plant.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
-import type { Chunk, ClockInfo, LogLine } from '../signal/types.ts';
+import type { Chunk, ClockInfo, Edge, LogLine } from '../signal/types.ts';
 import { VirtualTime } from '../transport/time.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
@@ -34,12 +34,16 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
   }
   // The instrument supplies the DUT, so there is no resistance between the two; it may assume its own voltage.
   const world = startVirtualWorld(rig, rig.seed, { sourceResistance_ohm: 0 });
-  assertTriggerFits(family, world.plan);
+  // An instrument without an input for the pin: the host watches the pin, on its own clock.
+  const hostPin = family.trigger === null;
+  if (!hostPin) assertTriggerFits(family, world.plan);
   const supply = rig.supply!;
   const time = new VirtualTime();
+  const sourceStart_ns = time.now_ns();
   const emulated = family.emulate({
     source: world.plant,
     time,
+    sourceStart_ns,
     inputs: [rig.trigger.channel],
     onSupply: () => {},
   });
@@ -53,7 +57,7 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
   }
   return {
     simulated: identity.simulated,
-    clocks: instrument.clocks,
+    clocks: hostPin ? [...new Set([...instrument.clocks, hostClockOf(instrument.clocks)])] : instrument.clocks,
     streams: instrument.streams,
     plan: world.plan,
     provenance: {
@@ -64,7 +68,10 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
     },
     isVirtualTime: true,
     chunks$: new Observable((subscriber) => {
-      const player = new EmulatedRun(world, family, emulated, time, rig.faults, subscriber);
+      const pin = hostPin
+        ? new HostPin(world.plant, rig.trigger.channel, sourceStart_ns, hostClockOf(instrument.clocks))
+        : null;
+      const player = new EmulatedRun(world, family, emulated, time, pin, rig.faults, subscriber);
       player.play();
       return () => player.end();
     }),
@@ -125,12 +132,63 @@ export function runChunk(chunk: InstrumentChunk, clocks: readonly ClockInfo[]): 
   };
 }
 
+/** Kernel time-stamps of a GPIO line: how far off they are is invented. */
+const hostEdge_u_s = 2e-6;
+
+const hostClock: ClockInfo = { id: 'host', tickHz: 1e9, kind: 'host', epoch_ns: null };
+
+/** The clock that arrival times are on, as the instrument names it, or a new one. */
+function hostClockOf(clocks: readonly ClockInfo[]): ClockInfo {
+  return clocks.find((clock) => clock.kind === 'host' && clock.epoch_ns === null) ?? hostClock;
+}
+
+/** The trigger pin as the host sees it on a GPIO line, for instruments without an input. */
+class HostPin {
+  readonly #clock: ClockInfo;
+  readonly #plant: Plant;
+  readonly #channel: string;
+  readonly #start_ns: number;
+  #until_s = 0;
+  #seq = 0;
+
+  constructor(plant: Plant, channel: string, start_ns: number, clock: ClockInfo) {
+    this.#clock = clock;
+    this.#plant = plant;
+    this.#channel = channel;
+    this.#start_ns = start_ns;
+  }
+
+  /** The edges up to this moment that have not been emitted yet. */
+  emit(now_ns: number, out: Subscriber<Chunk>): void {
+    const until_s = (now_ns - this.#start_ns) * 1e-9;
+    const edges = this.#plant
+      .edgesBetween(this.#until_s, until_s)
+      .filter((edge) => edge.channel === this.#channel)
+      .map(({ time_s, polarity }): Edge => {
+        const arrival_ns = this.#start_ns + time_s * 1e9;
+        const { id, tickHz } = this.#clock;
+        return {
+          clock: id,
+          tick: arrival_ns * 1e-9 * tickHz,
+          u_ticks: hostEdge_u_s * tickHz,
+          channel: this.#channel,
+          polarity,
+          seq: this.#seq++,
+          arrival_ns,
+        };
+      });
+    this.#until_s = until_s;
+    if (edges.length > 0) out.next({ kind: 'edges', edges });
+  }
+}
+
 /** Lets virtual time pass until the DUT is done and its last sample has come. */
 class EmulatedRun {
   readonly #world: VirtualWorld;
   readonly #family: InstrumentFamily;
   readonly #emulated: EmulatedInstrument;
   readonly #time: VirtualTime;
+  readonly #pin: HostPin | null;
   readonly #out: Subscriber<Chunk>;
   #windows: InferenceWindow[] = [];
   #ended = false;
@@ -140,6 +198,7 @@ class EmulatedRun {
     family: InstrumentFamily,
     emulated: EmulatedInstrument,
     time: VirtualTime,
+    pin: HostPin | null,
     faults: readonly string[],
     out: Subscriber<Chunk>,
   ) {
@@ -147,6 +206,7 @@ class EmulatedRun {
     this.#family = family;
     this.#emulated = emulated;
     this.#time = time;
+    this.#pin = pin;
     this.#out = out;
     for (const fault of faults) emulated.emulator.inject(fault);
     const { clocks, samples$ } = emulated.instrument;
@@ -164,6 +224,7 @@ class EmulatedRun {
       const start_ns = this.#time.now_ns();
       while (!this.#ended && !this.#out.closed) {
         await this.#time.advance(step_ms);
+        this.#pin?.emit(this.#time.now_ns(), this.#out);
         this.#log();
         const passed_s = (this.#time.now_ns() - start_ns) * 1e-9;
         if (plant.end_s !== null && passed_s > plant.end_s) break;

@@ -34,6 +34,16 @@ export class PowerReader {
 
   *runs(block: SampleBlock): Generator<PowerRun> {
     if (this.#method === null) return;
+    const { startTicks, endTicks } = block;
+    if (startTicks !== undefined && endTicks !== undefined) {
+      // Each sample has an interval of its own.
+      for (let k = 0; k < block.length; k++) {
+        const dt_s = (endTicks[k] - startTicks[k]) / this.#tickHz;
+        this.#method.power_W(block, k, k + 1, dt_s, this.#power);
+        yield { power: this.#power, length: 1, start_s: startTicks[k] / this.#tickHz, dt_s };
+      }
+      return;
+    }
     const dt_s = block.ticksPerSample / this.#tickHz;
     const start_s = block.firstTick / this.#tickHz;
     for (let from = 0; from < block.length; from += runLength) {

@@ -9,6 +9,7 @@ import { ClockWatch } from '../sync/clock-watch.ts';
 import { energyMethodOf } from '../sync/energy-method.ts';
 import { findHiddenLosses } from '../sync/loss-detection.ts';
 import { pairEdges } from '../sync/pairing.ts';
+import { type IrregularSlicer, proportionalIrregular } from '../sync/slicing/irregular-slicer.ts';
 import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
 import { rankAuc } from './auc.ts';
 import { IdleCollector } from './baseline.ts';
@@ -76,8 +77,9 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   warnings.push(...pairing.warnings);
 
   const wanted = { ...scoringOf(recording), ...options };
-  const rule = slicingRules[wanted.slicing ?? 'auto'];
-  const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as StreamSlicer;
+  // Samples with intervals of their own have one rule.
+  const rule = stream.ticksPerSample === null ? proportionalIrregular : slicingRules[wanted.slicing ?? 'auto'];
+  const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as StreamSlicer | IrregularSlicer;
   const reader = new PowerReader(stream, clock.tickHz);
   const view = new PowerView(traceBins);
   const idle = new IdleCollector(pairing.windows, clock.tickHz);
@@ -86,6 +88,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const losses = new Map<string, { gaps: number; samples: number; unknown: boolean; at_s: number }>();
   let saturated = 0;
   let samples = 0;
+  let covered_s = 0;
   for await (const chunk of recording.samples()) {
     if (chunk.stream !== stream.id) continue;
     if (chunk.kind === 'gap') {
@@ -103,6 +106,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
       for (const run of reader.runs(chunk)) {
         view.add(run);
         idle.add(run);
+        covered_s += run.length * run.dt_s;
       }
       watch.add(chunk);
       saturated += countSaturated(chunk.flags);
@@ -130,7 +134,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const profile = plan.profile === null ? null : findProfile(plan.profile);
   const truths: WindowTruth[] = [];
   for await (const truth of recording.truth()) truths.push(truth);
-  const dt_s = (stream.ticksPerSample ?? 0) / clock.tickHz;
+  const dt_s = stream.ticksPerSample === null ? covered_s / Math.max(1, samples) : stream.ticksPerSample / clock.tickHz;
   const windows: ScoredWindow[] = [];
   for (const slice of slices) {
     if (slice.outside) {
@@ -208,13 +212,13 @@ function scoringOf(recording: Recording): Pick<ScoreRunOptions, 'slicing' | 'net
 
 /** The one stream that carries power. */
 function powerStreamOf(recording: Recording): StreamInfo {
-  const found = recording.streams.filter((stream) => stream.ticksPerSample !== null && energyMethodOf(stream) !== null);
+  const found = recording.streams.filter((stream) => energyMethodOf(stream) !== null);
   if (found.length === 1) return found[0];
   throw new RefusalError(found.length === 0 ? 'streams.none' : 'streams.several', {
     where: recording.path,
     problem:
       found.length === 0
-        ? 'no regular stream carries power, energy, or current with a voltage'
+        ? 'no stream carries power, energy, or current with a voltage'
         : `${found.length} streams carry power (${found.map((stream) => stream.id).join(', ')})`,
     remedy: 'record one rail with current and voltage, power or energy',
   });

@@ -344,7 +344,8 @@ function lastWindow(trial: MlcTrial, path: string, warnings: Warning[]): Window 
       ),
     );
   }
-  if (events.length > 2) {
+  // The firmware gives one timestamp when it starts, which the first trial sees.
+  if (events.length > (trial.index === 0 ? 3 : 2)) {
     warnings.push(warning('edges.extra', `${where}: ${events.length} events, the last two are used`));
   }
   return { index: trial.index, startTick: start.sample, endTick: end.sample, u_ticks: null };

@@ -265,7 +265,9 @@ export function sessionAverage(a: PowerAnalysis, mode: 'ranging' | 'testing'): S
   }
   const open = { field, printed: printed.average, recomputed: null, exact: null };
   if (candidates.some((c) => isLastMissing(c, printed))) return { ...base, comparison: open, verdict: 'last-missing' };
-  if (several) return { ...base, comparison: open, verdict: 'not-compared' };
+  // With lines missing and errors in others, equal counts need not be of the same samples.
+  const isAmbiguous = printed.errors > 0 && log.length < printed.samples;
+  if (several || isAmbiguous) return { ...base, comparison: open, verdict: 'not-compared' };
   if (candidates.every((c) => c.n !== printed.valid)) {
     // An error of one quantity can leave a usable power, so more samples than valid ones say nothing.
     const isOdd = best.n < printed.valid || best.n > printed.samples;

@@ -359,6 +359,28 @@ describe('power samples', () => {
     expect(hashed.codes).toEqual(['power.hash-differs', 'power.session-average-differs']);
   });
 
+  it('are not held against an average over other samples: one with an error left out, the last one not yet in', async () => {
+    const run = madeRun();
+    const lines = (text: string) => text.split('\n').slice(0, -1);
+    // The analyzer gave power but no current in the first sample of ranging: PTDaemon calls it an error.
+    const first = run.samples.ranging[0] as MadeSample;
+    first.watts = 150;
+    run.beforeHash = (files) => {
+      files.set(
+        'ranging/spl.txt',
+        `${lines(files.get('ranging/spl.txt') as string)
+          .slice(0, -1)
+          .join('\n')}\n`,
+      );
+      const valid = run.samples.ranging.slice(1).map((s) => s.watts);
+      const mean = valid.reduce((a, b) => a + b, 0) / valid.length;
+      const average = `Avg watts ${mean.toFixed(6)}, min watts 199.000000, max watts 200.250000, samples ${valid.length + 1}, errors 1, valid ${valid.length}`;
+      const text = files.get('power/ptd_logs.txt') as string;
+      files.set('power/ptd_logs.txt', text.replace(/Avg watts .*/, average));
+    };
+    expect((await audit(run)).codes).toEqual([]);
+  });
+
   it('of another measurement are told by their marks', async () => {
     const edit = (files: Map<string, string>) => {
       files.set('run_1/spl.txt', (files.get('run_1/spl.txt') as string).replaceAll(',2022-07-27', ',2022-07-28'));

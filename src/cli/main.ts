@@ -77,9 +77,9 @@ function program(): Command {
     (await import('./recover.ts')).recover(input, output, options),
   );
 
-  add('devices', 'list the instruments that are connected').action(async (options) =>
-    (await import('./devices.ts')).devices(options),
-  );
+  add('devices', 'list the instruments that are connected')
+    .option('--ask <vid:pid...>', 'also ask serial ports of these USB ids for a device under test or an IO manager')
+    .action(async (options) => (await import('./devices.ts')).devices(options));
 
   add('emulate <family>', 'run an emulated instrument, or `dut`, and print where it can be reached')
     .option('--signal <signal>', 'dc:10mA, sine:10mA,5mA,50Hz or steps:1uA/5ms,20mA/5ms, with @3.3V for the voltage')

@@ -46,6 +46,8 @@ export class IoManager {
   readonly #dut: LineQueue;
   readonly #timestampListeners = new Set<(time_us: number, arrival_ns: number) => void>();
   #kind: IoManagerKind | null = null;
+  /** What it answered to `name`; empty before open(). */
+  greeting: readonly string[] = [];
 
   constructor(stream: ByteStream, options: IoManagerOptions = {}) {
     this.name = stream.name;
@@ -76,6 +78,7 @@ export class IoManager {
    */
   async open(): Promise<IoManagerKind> {
     const lines = await this.#retryName();
+    this.greeting = lines;
     this.#kind = lines.some((line) => boardName.test(line)) ? 'interface-board' : 'uno';
     return this.#kind;
   }

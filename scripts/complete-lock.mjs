@@ -16,7 +16,13 @@ for (const [place, entry] of Object.entries(lock.packages)) {
     const cpu = processors.find((processor) => words.includes(processor));
     // Only what is bound to a platform; anything else that is missing is an error that npm should report.
     if (known || place === '' || os === undefined || cpu === undefined) continue;
-    lock.packages[`node_modules/${name}`] = { version, cpu: [cpu], ...(entry.dev && { dev: true }), optional: true, os: [os] };
+    lock.packages[`node_modules/${name}`] = {
+      version,
+      cpu: [cpu],
+      ...(entry.dev && { dev: true }),
+      optional: true,
+      os: [os],
+    };
     added++;
   }
 }

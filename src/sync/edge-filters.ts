@@ -2,24 +2,33 @@ import type { Edge } from '../signal/types.ts';
 
 /**
  * Hold-off: after an accepted edge, further edges of that polarity (on that channel) are ignored for `holdOffTicks`.
- * A real pulse shorter than the hold-off is kept, because its other edge has the other polarity.
- * `edges` in time order; 0 switches the filter off.
+ * A real pulse shorter than the hold-off is kept, because its other edge has the other polarity. 0 switches it off.
  */
+export class HoldOff {
+  readonly #ticks: number;
+  readonly #accepted = new Map<string, number>();
+
+  constructor(holdOffTicks: number) {
+    this.#ticks = holdOffTicks;
+  }
+
+  /** Edges come in time order. */
+  accepts(edge: Edge): boolean {
+    if (this.#ticks <= 0) return true;
+    const key = `${edge.polarity} ${edge.channel}`;
+    const last = this.#accepted.get(key);
+    if (last !== undefined && edge.tick - last < this.#ticks) return false;
+    this.#accepted.set(key, edge.tick);
+    return true;
+  }
+}
+
+/** The hold-off over all edges of a run, in time order. */
 export function holdOff(edges: readonly Edge[], holdOffTicks: number): { kept: Edge[]; ignored: Edge[] } {
-  if (holdOffTicks <= 0) return { kept: [...edges], ignored: [] };
-  const accepted = new Map<string, number>();
+  const filter = new HoldOff(holdOffTicks);
   const kept: Edge[] = [];
   const ignored: Edge[] = [];
-  for (const edge of edges) {
-    const key = `${edge.polarity} ${edge.channel}`;
-    const last = accepted.get(key);
-    if (last !== undefined && edge.tick - last < holdOffTicks) {
-      ignored.push(edge);
-    } else {
-      accepted.set(key, edge.tick);
-      kept.push(edge);
-    }
-  }
+  for (const edge of edges) (filter.accepts(edge) ? kept : ignored).push(edge);
   return { kept, ignored };
 }
 

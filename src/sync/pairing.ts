@@ -1,7 +1,7 @@
 import type { RunPlan } from '../signal/recording.ts';
 import type { Edge, Window } from '../signal/types.ts';
 import { type Warning, warning } from '../signal/warnings.ts';
-import { holdOff, minWidth } from './edge-filters.ts';
+import { HoldOff, minWidth } from './edge-filters.ts';
 
 /** Windows on the clock of the edges, or the reason why these edges give none. */
 export interface Pairing {
@@ -23,50 +23,105 @@ export interface Pairing {
  * then missing windows at the end are no contradiction, and an open window is dropped with a warning.
  */
 export function pairEdges(allEdges: readonly Edge[], plan: RunPlan, tickHz: number, ended: boolean): Pairing {
-  const warnings: Warning[] = [];
-  const channels = new Set([plan.channel, ...(plan.stopChannel === undefined ? [] : [plan.stopChannel])]);
-  const relevant = allEdges.filter((edge) => channels.has(edge.channel));
-  const wide = minWidth(relevant, plan.minWidth_s * tickHz);
-  const { bounces, pulses } = splitDeleted(wide, plan.minWidth_s * tickHz);
-  if (pulses > 0) {
-    warnings.push(
-      warning('edges.short-pulse', `${pulses} pulses shorter than ${plan.minWidth_s * 1e6} us were deleted`),
-    );
-  }
-  if (bounces.length > 0) {
-    warnings.push(bounceWarning(bounces, plan.minWidth_s, tickHz));
-  }
-  const held = holdOff(wide.kept, plan.holdOff_s * tickHz);
-  if (held.ignored.length > 0) warnings.push(bounceWarning(held.ignored, plan.holdOff_s, tickHz));
-  const result = pairBy(held.kept, plan, tickHz);
-  warnings.push(...result.warnings);
-  let refusal = result.refusal;
-  let windows = result.windows;
+  const windows: Window[] = [];
+  const pairer = new EdgePairer(plan, tickHz, { open: () => {}, close: (window) => windows.push(window) });
+  pairer.push(allEdges.filter((edge) => pairer.looksAt(edge)));
+  const { refusal, warnings } = pairer.end(ended);
+  return { windows: refusal === null ? windows : [], refusal, warnings };
+}
 
-  if (refusal === null && result.open !== null) {
-    const at = (result.open.tick / tickHz).toFixed(6);
-    if (ended) {
-      warnings.push(warning('window.incomplete', `a window began at ${at} s and the capture ended before its end`));
-    } else {
-      refusal = refuse('edges.odd', `the last edge, at ${at} s, begins a window that nothing ends`);
+/** What the pairer tells as it goes. A window that opens while one is open cancels that one. */
+export interface PairingEvents {
+  open(edge: Edge): void;
+  close(window: Window): void;
+}
+
+/** `pairEdges` as edges come, in memory that does not grow with them. */
+export class EdgePairer {
+  readonly #plan: RunPlan;
+  readonly #tickHz: number;
+  readonly #rule: Rule;
+  readonly #holdOff: HoldOff;
+  readonly #minWidth: number;
+  #pulses = 0;
+  readonly #bounces = new Tally();
+  readonly #held = new Tally();
+
+  constructor(plan: RunPlan, tickHz: number, events: PairingEvents) {
+    this.#plan = plan;
+    this.#tickHz = tickHz;
+    this.#rule = ruleOf(plan, tickHz, events);
+    this.#holdOff = new HoldOff(plan.holdOff_s * tickHz);
+    this.#minWidth = plan.minWidth_s * tickHz;
+  }
+
+  /** Is the edge on a channel of the plan? */
+  looksAt(edge: Edge): boolean {
+    return edge.channel === this.#plan.channel || edge.channel === this.#plan.stopChannel;
+  }
+
+  /**
+   * Edges of the plan's channels in time order: all of them, or a part that lies further than twice the minimum width
+   * from what came before and what will come, so that no pulse is cut in two.
+   */
+  push(edges: readonly Edge[]): void {
+    const wide = minWidth(edges, this.#minWidth);
+    const { bounces, pulses } = splitDeleted(wide, this.#minWidth);
+    this.#pulses += pulses;
+    for (const edge of bounces) this.#bounces.add(edge);
+    for (const edge of wide.kept) {
+      if (this.#holdOff.accepts(edge)) this.#rule.push(edge);
+      else this.#held.add(edge);
     }
   }
-  if (plan.windows !== null && !(ended && windows.length <= plan.windows)) {
-    const needed = promisedEdges(plan);
-    const found = result.used;
-    if (found !== needed || windows.length !== plan.windows) {
-      const text = `${needed} edges were promised (${describePromise(plan)}), ${found} came`;
-      // The place where the sequence breaks stays as a warning beside the count.
-      if (found !== needed && refusal !== null) warnings.push(warning(refusal.code, refusal.message));
-      if (found < needed) refusal = refuse('edges.lost', text);
-      else if (found > needed) refusal = refuse('edges.extra', text);
+
+  /** No edges come any more. `ended`: the capture ended early. */
+  end(ended: boolean): Pick<Pairing, 'refusal' | 'warnings'> {
+    const plan = this.#plan;
+    const rule = this.#rule;
+    const warnings: Warning[] = [];
+    if (this.#pulses > 0) {
+      const text = `${this.#pulses} pulses shorter than ${plan.minWidth_s * 1e6} us were deleted`;
+      warnings.push(warning('edges.short-pulse', text));
     }
+    if (this.#bounces.first !== null) warnings.push(bounceWarning(this.#bounces, plan.minWidth_s, this.#tickHz));
+    if (this.#held.first !== null) warnings.push(bounceWarning(this.#held, plan.holdOff_s, this.#tickHz));
+    warnings.push(...rule.warnings());
+    let refusal = rule.refusal;
+
+    if (refusal === null && rule.open !== null) {
+      const at = (rule.open.tick / this.#tickHz).toFixed(6);
+      if (ended) {
+        warnings.push(warning('window.incomplete', `a window began at ${at} s and the capture ended before its end`));
+      } else {
+        refusal = refuse('edges.odd', `the last edge, at ${at} s, begins a window that nothing ends`);
+      }
+    }
+    if (plan.windows !== null && !(ended && rule.windows <= plan.windows)) {
+      const needed = promisedEdges(plan);
+      const found = rule.used;
+      if (found !== needed || rule.windows !== plan.windows) {
+        const text = `${needed} edges were promised (${describePromise(plan)}), ${found} came`;
+        // The place where the sequence breaks stays as a warning beside the count.
+        if (found !== needed && refusal !== null) warnings.push(warning(refusal.code, refusal.message));
+        if (found < needed) refusal = refuse('edges.lost', text);
+        else if (found > needed) refusal = refuse('edges.extra', text);
+      }
+    }
+    if (refusal !== null) warnings.push(warning(refusal.code, refusal.message));
+    return { refusal, warnings };
   }
-  if (refusal !== null) {
-    warnings.push(warning(refusal.code, refusal.message));
-    windows = [];
+}
+
+/** How many edges there were of a kind, and the first of them. */
+class Tally {
+  count = 0;
+  first: Edge | null = null;
+
+  add(edge: Edge): void {
+    this.count++;
+    this.first ??= edge;
   }
-  return { windows, refusal, warnings };
 }
 
 /** Deleted edges right beside a kept one are its bounce; the others come in pairs and are pulses of their own. */
@@ -86,11 +141,11 @@ function splitDeleted(
   return { bounces, pulses: (deleted.length - bounces.length) / 2 };
 }
 
-function bounceWarning(edges: readonly Edge[], within_s: number, tickHz: number): Warning {
-  const first = (edges[0].tick / tickHz).toFixed(6);
+function bounceWarning(edges: Tally, within_s: number, tickHz: number): Warning {
+  const first = (edges.first!.tick / tickHz).toFixed(6);
   return warning(
     'edges.bounce',
-    `${edges.length} edges within ${within_s * 1e6} us of an accepted one were ignored, the first at ${first} s`,
+    `${edges.count} edges within ${within_s * 1e6} us of an accepted one were ignored, the first at ${first} s`,
   );
 }
 
@@ -110,93 +165,136 @@ function refuse(code: Refusal['code'], message: string): Refusal {
   return { code, message };
 }
 
-interface Paired {
-  windows: Window[];
-  /** Start edge of a window that nothing ended. */
-  open: Edge | null;
-  /** Edges that the rule looked at. */
-  used: number;
-  refusal: Pairing['refusal'];
-  warnings: Warning[];
+/** A pairing rule at work: filtered edges in, windows out. */
+interface Rule {
+  push(edge: Edge): void;
+  /** Start edge of a window that nothing has ended yet. */
+  readonly open: Edge | null;
+  /** Edges that the rule has looked at, and windows that it has made. */
+  readonly used: number;
+  readonly windows: number;
+  readonly refusal: Pairing['refusal'];
+  warnings(): Warning[];
 }
 
-function pairBy(edges: readonly Edge[], plan: RunPlan, tickHz: number): Paired {
+function ruleOf(plan: RunPlan, tickHz: number, events: PairingEvents): Rule {
   switch (plan.pairing) {
-    case 'falling-pairs': {
-      const falling = edges.filter((edge) => edge.polarity === 'fall');
-      return { ...inTurn(falling.slice(1)), used: falling.length, ...alternation(edges, tickHz) };
-    }
+    case 'falling-pairs':
+      return new InTurn(tickHz, events, true);
     case 'toggle':
-      return { ...inTurn(edges), used: edges.length, ...alternation(edges, tickHz) };
+      return new InTurn(tickHz, events, false);
     case 'level-high':
-      return pairStartStop(
-        edges,
-        tickHz,
-        (edge) => edge.polarity === 'rise',
-        (edge) => edge.polarity === 'fall',
-      );
+      return new StartStop(tickHz, events, {
+        looksAt: () => true,
+        isStart: (edge) => edge.polarity === 'rise',
+        isStop: (edge) => edge.polarity === 'fall',
+      });
     case 'marks':
-      return pairStartStop(
-        edges.filter((edge) => edge.polarity === 'rise'),
-        tickHz,
-        (edge) => edge.channel === plan.channel,
-        (edge) => edge.channel === plan.stopChannel,
-      );
+      return new StartStop(tickHz, events, {
+        looksAt: (edge) => edge.polarity === 'rise',
+        isStart: (edge) => edge.channel === plan.channel,
+        isStop: (edge) => edge.channel === plan.stopChannel,
+      });
   }
 }
 
-function inTurn(edges: readonly Edge[]): Pick<Paired, 'windows' | 'open'> {
-  const windows: Window[] = [];
-  for (let k = 0; k + 1 < edges.length; k += 2) windows.push(makeWindow(windows.length, edges[k], edges[k + 1]));
-  return { windows, open: edges.length % 2 === 1 ? edges[edges.length - 1] : null };
+/** Edges (or falling ones, after the first of them) are start and stop in turn. */
+class InTurn implements Rule {
+  readonly #tickHz: number;
+  readonly #events: PairingEvents;
+  readonly #isFalling: boolean;
+  #last: Edge | null = null;
+  #both = { rise: false, fall: false };
+  #equal: [Edge, Edge] | null = null;
+  open: Edge | null = null;
+  used = 0;
+  windows = 0;
+  readonly refusal = null;
+
+  constructor(tickHz: number, events: PairingEvents, isFalling: boolean) {
+    this.#tickHz = tickHz;
+    this.#events = events;
+    this.#isFalling = isFalling;
+  }
+
+  push(edge: Edge): void {
+    if (this.#last?.polarity === edge.polarity) this.#equal ??= [this.#last, edge];
+    this.#last = edge;
+    this.#both[edge.polarity] = true;
+    if (this.#isFalling && edge.polarity !== 'fall') return;
+    this.used++;
+    if (this.#isFalling && this.used === 1) return;
+    if (this.open === null) {
+      this.open = edge;
+      this.#events.open(edge);
+    } else {
+      this.#events.close(makeWindow(this.windows++, this.open, edge));
+      this.open = null;
+    }
+  }
+
+  /**
+   * Where a source reports both polarities, two equal ones in a row prove that an edge between them is missing. For
+   * rules that use one polarity that is a warning; the count decides.
+   */
+  warnings(): Warning[] {
+    if (!(this.#both.rise && this.#both.fall) || this.#equal === null) return [];
+    const [first, second] = this.#equal;
+    const word = first.polarity === 'fall' ? 'falling' : 'rising';
+    const at = (edge: Edge) => `${(edge.tick / this.#tickHz).toFixed(6)} s`;
+    return [warning('edges.polarity', `${word} edges at ${at(first)} and ${at(second)} have no edge between them`)];
+  }
 }
 
-/**
- * Where a source reports both polarities, two equal ones in a row prove that an edge between them is missing. For
- * rules that use one polarity that is a warning; the count decides.
- */
-function alternation(edges: readonly Edge[], tickHz: number): Pick<Paired, 'refusal' | 'warnings'> {
-  const both = edges.some((edge) => edge.polarity === 'rise') && edges.some((edge) => edge.polarity === 'fall');
-  if (!both) return { refusal: null, warnings: [] };
-  const at = edges.findIndex((edge, k) => k > 0 && edge.polarity === edges[k - 1].polarity);
-  if (at < 0) return { refusal: null, warnings: [] };
-  return { refusal: null, warnings: [warning('edges.polarity', polarityText(edges[at - 1], edges[at], tickHz))] };
+/** Which edges begin and end windows. */
+interface StartStopEdges {
+  looksAt(edge: Edge): boolean;
+  isStart(edge: Edge): boolean;
+  isStop(edge: Edge): boolean;
 }
 
-function polarityText(first: Edge, second: Edge, tickHz: number): string {
-  const word = first.polarity === 'fall' ? 'falling' : 'rising';
-  return `${word} edges at ${(first.tick / tickHz).toFixed(6)} s and ${(second.tick / tickHz).toFixed(6)} s have no edge between them`;
-}
+/** A start, then a stop; anything else is impossible. */
+class StartStop implements Rule {
+  readonly #tickHz: number;
+  readonly #events: PairingEvents;
+  readonly #edges: StartStopEdges;
+  open: Edge | null = null;
+  used = 0;
+  windows = 0;
+  refusal: Pairing['refusal'] = null;
 
-function pairStartStop(
-  edges: readonly Edge[],
-  tickHz: number,
-  isStart: (edge: Edge) => boolean,
-  isStop: (edge: Edge) => boolean,
-): Paired {
-  const windows: Window[] = [];
-  let open: Edge | null = null;
-  let refusal: Pairing['refusal'] = null;
-  for (const edge of edges) {
-    const at = (edge.tick / tickHz).toFixed(6);
-    if (isStart(edge)) {
-      if (open !== null) {
-        refusal ??= refuse(
+  constructor(tickHz: number, events: PairingEvents, edges: StartStopEdges) {
+    this.#tickHz = tickHz;
+    this.#events = events;
+    this.#edges = edges;
+  }
+
+  push(edge: Edge): void {
+    if (!this.#edges.looksAt(edge)) return;
+    this.used++;
+    const at = (edge.tick / this.#tickHz).toFixed(6);
+    if (this.#edges.isStart(edge)) {
+      if (this.open !== null) {
+        this.refusal ??= refuse(
           'edges.polarity',
-          `a window that began at ${(open.tick / tickHz).toFixed(6)} s has no end before the next begins at ${at} s`,
+          `a window that began at ${(this.open.tick / this.#tickHz).toFixed(6)} s has no end before the next begins at ${at} s`,
         );
       }
-      open = edge;
-    } else if (isStop(edge)) {
-      if (open === null) {
-        refusal ??= refuse('edges.polarity', `a window ends at ${at} s that never began`);
+      this.open = edge;
+      this.#events.open(edge);
+    } else if (this.#edges.isStop(edge)) {
+      if (this.open === null) {
+        this.refusal ??= refuse('edges.polarity', `a window ends at ${at} s that never began`);
       } else {
-        windows.push(makeWindow(windows.length, open, edge));
-        open = null;
+        this.#events.close(makeWindow(this.windows++, this.open, edge));
+        this.open = null;
       }
     }
   }
-  return { windows, open, used: edges.length, refusal, warnings: [] };
+
+  warnings(): Warning[] {
+    return [];
+  }
 }
 
 function makeWindow(index: number, start: Edge, end: Edge): Window {

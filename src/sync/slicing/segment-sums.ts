@@ -3,8 +3,6 @@ import { type Gap, type RangeSums, type SampleBlock, SampleFlag } from '../../si
 
 /** What lies between two neighbouring cuts of one stream. */
 export interface Segment {
-  /** Number of the cut that ends it; segment k lies between cut k-1 and cut k. */
-  index: number;
   ranges: RangeSums[];
   rangeSwitches: number;
   flagged: { interpolated: number; saturated: number; settling: number };
@@ -43,13 +41,17 @@ const ENERGY = 3;
 const VOLTAGE_CURRENT = 4;
 const CURRENT_SQUARED = 5;
 
+/** Cuts that lie behind are let go of when there are so many, and no fewer than lie ahead. */
+const forgetCuts = 4096;
+
 /**
  * Sums one regular stream between cuts, in one pass, in the one order of summation, whatever the block boundaries are.
  * Cuts are sample positions (fractional) in ascending order; a sample that a cut splits counts on both sides with the
- * part that lies there. Finished segments are handed over at once, so memory does not grow with the number of cuts.
+ * part that lies there. Cuts may be added as long as they lie ahead of the samples. Finished segments are handed over at
+ * once, so memory does not grow with the number of cuts.
  */
 export class SegmentSummer {
-  readonly #cuts: Float64Array;
+  readonly #cuts: number[] = [];
   readonly #onSegment: (segment: Segment) => void;
   readonly #ticksPerSample: number;
   readonly #dt_s: number;
@@ -66,11 +68,16 @@ export class SegmentSummer {
   #firstPosition = Number.NaN;
   #position = Number.NaN;
 
-  constructor(cuts: Float64Array, ticksPerSample: number, dt_s: number, onSegment: (segment: Segment) => void) {
-    this.#cuts = cuts;
+  constructor(ticksPerSample: number, dt_s: number, onSegment: (segment: Segment) => void) {
     this.#ticksPerSample = ticksPerSample;
     this.#dt_s = dt_s;
     this.#onSegment = onSegment;
+  }
+
+  /** @throws RangeError for a cut that lies behind the samples */
+  addCut(position: number): void {
+    if (position < this.#position) throw new RangeError(`a cut at ${position} lies behind sample ${this.#position}`);
+    this.#cuts.push(position);
   }
 
   /** Position of a tick of the stream's clock, in samples. */
@@ -92,10 +99,9 @@ export class SegmentSummer {
   pushBlock(block: SampleBlock): void {
     const start = this.#positionOf(block.firstTick);
     const n = block.length;
-    const cuts = this.#cuts;
     if (Number.isNaN(this.#position)) {
       this.#firstPosition = start;
-      while (this.#cut < cuts.length && cuts[this.#cut] <= start) this.#closeSegment();
+      while (this.#cut < this.#cuts.length && this.#cuts[this.#cut] <= start) this.#closeSegment();
     } else if (start < this.#position) {
       throw new RangeError(`a block of ${block.stream} begins at sample ${start}, before ${this.#position}`);
     } else {
@@ -105,9 +111,9 @@ export class SegmentSummer {
     let k = 0;
     /** Part of sample k that earlier segments have taken. */
     let taken = 0;
-    while (this.#cut < cuts.length && cuts[this.#cut] <= start) this.#closeSegment();
-    while (this.#cut < cuts.length) {
-      const x = cuts[this.#cut] - start;
+    while (this.#cut < this.#cuts.length && this.#cuts[this.#cut] <= start) this.#closeSegment();
+    while (this.#cut < this.#cuts.length) {
+      const x = this.#cuts[this.#cut] - start;
       if (x >= n) break;
       const whole = Math.floor(x);
       const part = x - whole;
@@ -183,7 +189,6 @@ export class SegmentSummer {
     }
     ranges.sort((a, b) => a.range - b.range);
     this.#onSegment({
-      index: this.#cut,
       ranges,
       rangeSwitches: this.#switches,
       flagged: { interpolated: this.#interpolated, saturated: this.#saturated, settling: this.#settling },
@@ -191,6 +196,10 @@ export class SegmentSummer {
       missingUnknown: this.#missingUnknown,
     });
     this.#cut++;
+    if (this.#cut >= forgetCuts && 2 * this.#cut >= this.#cuts.length) {
+      this.#cuts.splice(0, this.#cut);
+      this.#cut = 0;
+    }
     this.#ranges = [];
     this.#active = null;
     this.#switches = 0;

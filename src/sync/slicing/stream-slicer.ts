@@ -12,8 +12,10 @@ const guardSamples = 2;
 /** Most and fewest samples, just outside the guard, that tell the power there. */
 const outsideMost = 32;
 const outsideFewest = 8;
+/** Windows that are done are let go of when there are so many, and no fewer than are to come. */
+const forgetPlans = 1024;
 
-type Mode = 'auto' | 'proportional' | 'guard-band';
+export type SlicingMode = 'auto' | 'proportional' | 'guard-band';
 
 /**
  * Proportional: a sample that an edge splits counts with the part that lies inside. Windows and gaps add up to the
@@ -30,7 +32,7 @@ export const guardBand: SlicingRule = rule('guard-band/1', 'guard-band');
 /** Guard band where its stated bound is smaller than that of the proportional rule, else proportional. */
 export const auto: SlicingRule = rule('auto/1', 'auto');
 
-function rule(id: string, mode: Mode): SlicingRule {
+function rule(id: string, mode: SlicingMode): SlicingRule {
   return {
     id,
     windowClock: 'stream',
@@ -38,16 +40,32 @@ function rule(id: string, mode: Mode): SlicingRule {
   };
 }
 
-/** The cuts and outside stretches of one window, in samples. */
+/** One window: its cuts and outside stretches, in samples. */
 interface Plan {
-  window: Window;
+  /** Null while it is open, and for one that was cancelled. */
+  window: Window | null;
+  isOpen: boolean;
   start: number;
   end: number;
-  /** Whole-sample positions of the guard, or null where there is no room. */
-  guard: { from: number; to: number; before: Tap; after: Tap } | null;
   /** Samples that the guard reaches. */
   reach: number;
+  /** The cuts up to its start are made, or all of them. */
+  cut: 'none' | 'start' | 'all';
+  /** Tap before the window, from when its first cuts are made; null where there is no room for a guard. */
+  before: Tap | null;
+  after: Tap | null;
+  /** Whole-sample positions of the guard. */
+  from: number;
+  to: number;
+  /** Segments up to and with the window, and of the whole plan. */
+  inside: number;
+  needed: number;
+  /** The samples went on without it: it gives no slice. */
+  isLost: boolean;
 }
+
+/** Samples that may wait for their windows: 128 MB of current and voltage in 32 bits. */
+const lookBackSamples = 1 << 24;
 
 /** Power of a stretch of whole samples, collected as they pass. */
 class Tap {
@@ -68,12 +86,12 @@ class Tap {
     this.#filled += values.length;
   }
 
-  /** Null unless every sample came. The tap is empty afterwards. */
-  take(): { outside: OutsidePower; slope: number } | null {
-    const values = this.#values;
+  /** What its last `n` samples tell; null unless every sample of the tap came. The tap is empty afterwards. */
+  take(n: number): { outside: OutsidePower; slope: number } | null {
+    const all = this.#values;
     this.#values = null;
-    const n = this.length;
-    if (values === null || this.#filled !== n) return null;
+    if (all === null || this.#filled !== this.length) return null;
+    const values = all.subarray(this.length - n);
     let mean = 0;
     for (const value of values) mean += value;
     mean /= n;
@@ -91,92 +109,272 @@ class Tap {
   }
 }
 
-/** Cuts a regular stream into windows by one of the three rules of our own; windows sorted, on the stream's clock. */
+/**
+ * Cuts a regular stream into windows by one of the three rules of our own; windows sorted, on the stream's clock.
+ *
+ * The windows are either all given at once, or told as they come (`openWindow`, `closeWindow`), each before the samples
+ * that it needs: samples wait until `promise` says that no window begins or ends before them. Both ways cut alike, so a
+ * window's slice is the same to the last bit; the totals may differ in it. Samples wait in bounded memory: where they
+ * would be too many they go on, and windows that come for them later are counted in `late` and give no slice.
+ */
 export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
   readonly #stream: StreamInfo;
-  readonly #mode: Mode;
+  readonly #mode: SlicingMode;
   readonly #method: EnergyMethod;
   readonly #dt_s: number;
   readonly #ticksPerSample: number;
-  /** Where a sample's cell begins against its tick, in samples. */
-  readonly #cellOffset: number;
-  readonly #plans: Plan[];
+  /** Position of a tick among the samples, their cells and the group delay considered. */
+  readonly #position: (tick: number) => number;
   readonly #summer: SegmentSummer;
-  readonly #taps: Tap[] = [];
   readonly #scratch = new Float64Array(outsideMost);
+  /** Windows whose slices are to come; the first `#cutPlans` have all their cuts. */
+  #plans: Plan[] = [];
+  #plan = 0;
+  #cutPlans = 0;
+  #previousEnd = Number.NEGATIVE_INFINITY;
+  #taps: Tap[] = [];
   #firstTap = 0;
   #segments: Segment[] = [];
-  #plan = 0;
   #done: WindowSlice[] = [];
+  readonly #lookBack: number;
+  /** No window begins or ends before this position. */
+  #horizon: number;
+  #mostReach = guardSamples;
+  #waiting: (SampleBlock | Gap)[] = [];
+  #waitingSamples = 0;
   /** Sums over everything so far, of finished segments. */
   readonly totals = { energy_J: 0, outside_J: 0, samples: 0, missing: 0, missingUnknown: false };
+  /** Windows that came too late for their samples, and the tick where the first of them begins. */
+  readonly late: { windows: number; firstTick: number | null } = { windows: 0, firstTick: null };
 
-  constructor(stream: StreamInfo, windows: Window[], tickHz: number, mode: Mode) {
+  /** @param windows all windows, or null where they are told as they come */
+  constructor(
+    stream: StreamInfo,
+    windows: Window[] | null,
+    tickHz: number,
+    mode: SlicingMode,
+    lookBack = lookBackSamples,
+  ) {
     const method = energyMethodOf(stream);
     if (method === null || stream.ticksPerSample === null) {
       throw new TypeError(`stream ${stream.id} cannot be sliced: it is irregular or carries no power`);
     }
+    const { ticksPerSample } = stream;
     this.#stream = stream;
     this.#mode = mode;
     this.#method = method;
-    this.#ticksPerSample = stream.ticksPerSample;
-    this.#dt_s = stream.ticksPerSample / tickHz;
-    this.#cellOffset = stream.semantics === 'mean-centred' ? -0.5 : 0;
-    const delay = ((stream.groupDelay_s ?? 0) * tickHz) / stream.ticksPerSample;
-    // A point sample stands for its instant: it belongs to the window if it was taken inside (specs: science 3.6).
-    const position = (tick: number) => {
-      const at = tick / this.#ticksPerSample + delay - this.#cellOffset;
+    this.#ticksPerSample = ticksPerSample;
+    this.#dt_s = ticksPerSample / tickHz;
+    this.#lookBack = lookBack;
+    const cellOffset = stream.semantics === 'mean-centred' ? -0.5 : 0;
+    const delay = ((stream.groupDelay_s ?? 0) * tickHz) / ticksPerSample;
+    this.#position = (tick) => {
+      const at = tick / ticksPerSample + delay - cellOffset;
+      // A point sample stands for its instant: it belongs to the window if it was taken inside (specs: science 3.6).
       return stream.semantics === 'point' ? Math.ceil(at) : at;
     };
-    this.#plans = windows.map((window) => ({
-      window,
-      start: position(window.startTick),
-      end: position(window.endTick),
-      guard: null,
-      reach: Math.max(guardSamples, Math.ceil((3 * (window.u_ticks ?? 0)) / this.#ticksPerSample)),
-    }));
-    const cuts: number[] = [];
-    for (let k = 0; k < this.#plans.length; k++) {
-      const plan = this.#plans[k];
-      if (mode !== 'proportional') plan.guard = this.#guardOf(k);
-      if (plan.guard) {
-        const { from, to, before, after } = plan.guard;
-        cuts.push(from, plan.start, plan.end, to, after.from + after.length);
-        this.#taps.push(before, after);
-      } else {
-        cuts.push(plan.start, plan.end);
-      }
+    this.#summer = new SegmentSummer(ticksPerSample, this.#dt_s, (segment) => this.#segmentDone(segment));
+    this.#horizon = windows === null ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    for (const window of windows ?? []) {
+      this.#plans.push(this.#planOf(window.startTick, window.u_ticks));
+      this.#close(window);
     }
-    this.#summer = new SegmentSummer(Float64Array.from(cuts), this.#ticksPerSample, this.#dt_s, (segment) =>
-      this.#segmentDone(segment),
-    );
+    this.#makeCuts();
+  }
+
+  /** A window begins, not before what was promised, and not before the last one was closed. */
+  openWindow(startTick: number, u_ticks: number | null): void {
+    const plan = this.#planOf(startTick, u_ticks);
+    this.#mostReach = Math.max(this.#mostReach, plan.reach);
+    plan.isLost = plan.start < this.#behind;
+    if (plan.isLost) this.#loseWindow(startTick);
+    this.#plans.push(plan);
+  }
+
+  /** The open window ends. */
+  closeWindow(window: Window): void {
+    const plan = this.#plans[this.#plans.length - 1];
+    if (!plan.isLost && this.#position(window.endTick) < this.#behind) {
+      plan.isLost = true;
+      this.#loseWindow(window.startTick);
+    }
+    if (plan.isLost) this.#drop();
+    else this.#close(window);
+  }
+
+  /** The open window was none. */
+  cancelWindow(): void {
+    this.#drop();
+  }
+
+  /** No window begins or ends before this tick any more. @returns the slices that this completes */
+  promise(tick: number): WindowSlice[] {
+    this.#horizon = Math.max(this.#horizon, this.#position(tick));
+    this.#goOn();
+    return this.#take();
+  }
+
+  #planOf(startTick: number, u_ticks: number | null): Plan {
+    return {
+      window: null,
+      isOpen: true,
+      start: this.#position(startTick),
+      end: Number.NaN,
+      reach: Math.max(guardSamples, Math.ceil((3 * (u_ticks ?? 0)) / this.#ticksPerSample)),
+      cut: 'none',
+      before: null,
+      after: null,
+      from: Number.NaN,
+      to: Number.NaN,
+      inside: 2,
+      needed: Number.POSITIVE_INFINITY,
+      isLost: false,
+    };
+  }
+
+  #close(window: Window): void {
+    const plan = this.#plans[this.#plans.length - 1];
+    plan.window = window;
+    plan.isOpen = false;
+    plan.end = this.#position(window.endTick);
+  }
+
+  /** The last plan gives no slice: it goes, or ends where the samples are if cuts were made for it. */
+  #drop(): void {
+    const plan = this.#plans[this.#plans.length - 1];
+    if (plan.cut === 'none') {
+      this.#plans.pop();
+      return;
+    }
+    plan.isLost = true;
+    plan.isOpen = false;
+    plan.end = Math.max(plan.start, this.#behind);
+  }
+
+  /** Position up to which samples have gone on. */
+  get #behind(): number {
+    const { position } = this.#summer;
+    return Number.isNaN(position) ? Number.NEGATIVE_INFINITY : position;
+  }
+
+  #loseWindow(startTick: number): void {
+    this.late.windows++;
+    this.late.firstTick ??= startTick;
+  }
+
+  /** Makes the cuts of every window of which enough is known. */
+  #makeCuts(): void {
+    for (; this.#cutPlans < this.#plans.length; this.#cutPlans++) {
+      const plan = this.#plans[this.#cutPlans];
+      if (plan.isOpen) {
+        if (plan.cut === 'none' && !plan.isLost) this.#cutStart(plan, outsideMost);
+        return;
+      }
+      const room = plan.isLost ? 0 : this.#roomAfter(this.#cutPlans);
+      if (room === null) return;
+      if (plan.cut === 'none') this.#cutStart(plan, room);
+      this.#cutEnd(plan, room);
+      this.#previousEnd = plan.end;
+    }
+  }
+
+  /** Whole samples behind the guard of a closed window that no other window needs, or null while that is not known. */
+  #roomAfter(k: number): number | null {
+    const { end, reach } = this.#plans[k];
+    const to = Math.ceil(end) + reach;
+    const next = this.#plans[k + 1];
+    if (next !== undefined) return Math.floor((end + next.start) / 2 - to);
+    return this.#horizon >= end + 2 * (reach + 1 + outsideMost) ? outsideMost : null;
   }
 
   /** Room for a guard lies between the half-ways to the neighbouring windows. */
-  #guardOf(k: number): Plan['guard'] {
-    const { start, end, reach } = this.#plans[k];
-    const before = k === 0 ? Number.NEGATIVE_INFINITY : (this.#plans[k - 1].end + start) / 2;
-    const after = k + 1 === this.#plans.length ? Number.POSITIVE_INFINITY : (end + this.#plans[k + 1].start) / 2;
+  #cutStart(plan: Plan, roomAfter: number): void {
+    const { start, reach } = plan;
     const from = Math.floor(start) - reach;
-    const to = Math.ceil(end) + reach;
-    const outside = Math.min(outsideMost, Math.floor(from - before), Math.floor(after - to));
-    if (outside < outsideFewest) return null;
-    return { from, to, before: new Tap(from - outside, outside), after: new Tap(to, outside) };
+    const before = Math.max((this.#previousEnd + start) / 2, this.#behind);
+    const outside = Math.min(outsideMost, Math.floor(from - before), roomAfter);
+    plan.cut = 'start';
+    if (this.#mode !== 'proportional' && outside >= outsideFewest) {
+      plan.from = from;
+      plan.before = new Tap(from - outside, outside);
+      plan.inside = 3;
+      this.#taps.push(plan.before);
+      this.#summer.addCut(from);
+    }
+    this.#summer.addCut(start);
+  }
+
+  #cutEnd(plan: Plan, roomAfter: number): void {
+    plan.cut = 'all';
+    this.#summer.addCut(plan.end);
+    plan.needed = plan.inside;
+    const outside = Math.min(plan.before?.length ?? 0, roomAfter);
+    if (outside < outsideFewest) return;
+    plan.to = Math.ceil(plan.end) + plan.reach;
+    plan.after = new Tap(plan.to, outside);
+    plan.needed = plan.inside + 2;
+    this.#taps.push(plan.after);
+    this.#summer.addCut(plan.to);
+    this.#summer.addCut(plan.to + outside);
   }
 
   push(chunk: SampleBlock | Gap): WindowSlice[] {
+    if (this.#horizon === Number.POSITIVE_INFINITY && this.#waiting.length === 0) {
+      this.#process(chunk);
+    } else {
+      this.#waiting.push(chunk);
+      if (chunk.kind === 'block') this.#waitingSamples += chunk.length;
+      this.#goOn();
+    }
+    return this.#take();
+  }
+
+  end(): WindowSlice[] {
+    this.#horizon = Number.POSITIVE_INFINITY;
+    // What was cut for a window that never ended counts as outside.
+    if (this.#plans[this.#plans.length - 1]?.isOpen) this.#drop();
+    this.#goOn();
+    this.#summer.end();
+    return this.#take();
+  }
+
+  /** Position up to which samples may go on. */
+  #limit(): number {
+    const plan = this.#plans[this.#cutPlans];
+    const back = this.#mostReach + outsideMost + 2;
+    if (plan === undefined) return this.#horizon - back;
+    if (plan.isOpen) return this.#horizon;
+    return plan.cut === 'none' ? Math.floor(plan.start) - plan.reach - outsideMost - 1 : Math.floor(plan.end);
+  }
+
+  #goOn(): void {
+    let waiting = 0;
+    for (;;) {
+      this.#makeCuts();
+      const limit = this.#limit();
+      for (; waiting < this.#waiting.length; waiting++) {
+        const chunk = this.#waiting[waiting];
+        if (endOf(chunk, this.#ticksPerSample) > limit) break;
+        this.#process(chunk);
+        if (chunk.kind === 'block') this.#waitingSamples -= chunk.length;
+      }
+      if (this.#waitingSamples <= this.#lookBack || waiting === this.#waiting.length) break;
+      // Too many wait. They go on, whatever windows may still come for them.
+      const first = this.#waiting[waiting];
+      const reach = this.#plans[this.#cutPlans]?.reach ?? guardSamples;
+      const beyond = endOf(first, this.#ticksPerSample) + 2 * (reach + outsideMost + 2);
+      this.#horizon = Math.max(beyond, this.#horizon + outsideMost);
+    }
+    this.#waiting.splice(0, waiting);
+  }
+
+  #process(chunk: SampleBlock | Gap): void {
     if (chunk.kind === 'gap') {
       this.#summer.pushGap(chunk);
     } else {
       this.#fillTaps(chunk);
       this.#summer.pushBlock(chunk);
     }
-    return this.#take();
-  }
-
-  end(): WindowSlice[] {
-    this.#summer.end();
-    return this.#take();
   }
 
   #take(): WindowSlice[] {
@@ -193,6 +391,10 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
       const tap = this.#taps[this.#firstTap];
       if (tap.from + tap.length > first) break;
       this.#firstTap++;
+    }
+    if (this.#firstTap >= forgetPlans && 2 * this.#firstTap >= this.#taps.length) {
+      this.#taps.splice(0, this.#firstTap);
+      this.#firstTap = 0;
     }
     for (let t = this.#firstTap; t < this.#taps.length; t++) {
       const tap = this.#taps[t];
@@ -211,19 +413,23 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     this.totals.missing += segment.missing;
     this.totals.missingUnknown ||= segment.missingUnknown;
     const plan = this.#plans[this.#plan];
-    if (plan === undefined) {
+    if (plan === undefined || plan.cut === 'none') {
       this.totals.outside_J += energy;
       return;
     }
     this.#segments.push(segment);
-    // Segments of a window: the gap before it, then (guard, window, guard, power outside) or the window alone.
-    const needed = plan.guard ? 5 : 2;
-    const isWindow = this.#segments.length === (plan.guard ? 3 : 2);
+    // Segments of a window: the gap before it, the guard, the window, the guard, the power outside; no guard, no outside.
+    const isWindow = this.#segments.length === plan.inside && !plan.isLost;
     if (!isWindow) this.totals.outside_J += energy;
-    if (this.#segments.length < needed) return;
-    this.#done.push(this.#sliceOf(plan, this.#segments));
+    if (this.#segments.length < plan.needed) return;
+    if (!plan.isLost) this.#done.push(this.#sliceOf(plan, plan.window!, this.#segments));
     this.#segments = [];
     this.#plan++;
+    if (this.#plan >= forgetPlans && 2 * this.#plan >= this.#plans.length) {
+      this.#plans.splice(0, this.#plan);
+      this.#cutPlans -= this.#plan;
+      this.#plan = 0;
+    }
   }
 
   #energyOf(segment: Segment): number {
@@ -232,12 +438,13 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     return energy;
   }
 
-  #sliceOf(plan: Plan, segments: Segment[]): WindowSlice {
-    const inside = segments[plan.guard ? 2 : 1];
-    const before = plan.guard?.before.take() ?? null;
-    const after = plan.guard?.after.take() ?? null;
+  #sliceOf(plan: Plan, window: Window, segments: Segment[]): WindowSlice {
+    const inside = segments[plan.inside - 1];
+    const length = plan.after?.length ?? 0;
+    const after = plan.after?.take(length) ?? null;
+    const before = plan.after === null ? null : (plan.before?.take(length) ?? null);
     const slice: WindowSlice = {
-      window: plan.window,
+      window,
       stream: this.#stream.id,
       method: 'proportional/1',
       dt_s: this.#dt_s,
@@ -260,24 +467,22 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
       const pointwise = this.#stream.semantics === 'point';
       const steps = step(before.outside) + step(after.outside);
       // An edge that is not known to a sample may lie beside the load's flank by its uncertainty.
-      const astray_s = plan.reach > guardSamples ? ((plan.window.u_ticks ?? 0) / this.#ticksPerSample) * this.#dt_s : 0;
+      const astray_s = plan.reach > guardSamples ? ((window.u_ticks ?? 0) / this.#ticksPerSample) * this.#dt_s : 0;
       const proportionalBound = (pointwise ? 0 : (steps * this.#dt_s) / 6) + steps * astray_s;
       slice.biasBound_J = proportionalBound;
-      if (plan.guard) {
-        const left = plan.start - plan.guard.from;
-        const right = plan.guard.to - plan.end;
-        const bound =
-          this.#guardError(before.outside, before.slope, left) + this.#guardError(after.outside, after.slope, right);
-        const clean = segments[1].missing === 0 && segments[3].missing === 0;
-        if (clean && (this.#mode === 'guard-band' || bound < proportionalBound)) {
-          slice.method = plan.reach > guardSamples ? 'guard-band/2' : 'guard-band/1';
-          slice.correctedEnergy_J =
-            this.#energyOf(segments[1]) +
-            insideEnergy +
-            this.#energyOf(segments[3]) -
-            (left * before.outside.mean + right * after.outside.mean) * this.#dt_s;
-          slice.biasBound_J = bound;
-        }
+      const left = plan.start - plan.from;
+      const right = plan.to - plan.end;
+      const bound =
+        this.#guardError(before.outside, before.slope, left) + this.#guardError(after.outside, after.slope, right);
+      const clean = segments[1].missing === 0 && segments[3].missing === 0;
+      if (clean && (this.#mode === 'guard-band' || bound < proportionalBound)) {
+        slice.method = plan.reach > guardSamples ? 'guard-band/2' : 'guard-band/1';
+        slice.correctedEnergy_J =
+          this.#energyOf(segments[1]) +
+          insideEnergy +
+          this.#energyOf(segments[3]) -
+          (left * before.outside.mean + right * after.outside.mean) * this.#dt_s;
+        slice.biasBound_J = bound;
       }
     }
     return slice;
@@ -292,4 +497,9 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     const drift = Math.abs(slope) > 2 * slopeError ? trend : 0;
     return reach * (meanError + drift) * this.#dt_s;
   }
+}
+
+/** Position behind a chunk; a gap of unknown length ends where it begins. */
+function endOf(chunk: SampleBlock | Gap, ticksPerSample: number): number {
+  return chunk.firstTick / ticksPerSample + (chunk.kind === 'block' ? chunk.length : (chunk.count ?? 0));
 }

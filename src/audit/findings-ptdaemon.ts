@@ -180,7 +180,7 @@ export const powerFindings: Readonly<Record<string, FindingEntry>> = {
     decides: { answer: 'rules', is: 'broken' },
     title: 'Samples of the test window have an uncertainty above 1 %',
     explanation:
-      'PTDaemon computed, sample by sample, an uncertainty above the limit: the power was low in the range in use. Counted over the whole test window, in both wordings of the message and with seconds as seconds; here it is more than 1 % of the samples. The official checker cannot see these messages in standard runs; the evidence says why.',
+      'PTDaemon computed, sample by sample, an uncertainty above the limit: the power was low in the range in use. Counted over the whole test window, in both wordings of the message and with seconds as seconds; here it is more than 2 % of the samples. The official checker cannot see these messages in standard runs; the evidence says why.',
     rule: 'No sample of the test window has an uncertainty above 1.00 %.',
     source:
       'compliance/check.py of mlcommons/power-dev (limit); its own reading of the log has a unit error and knows one wording only',
@@ -225,7 +225,7 @@ export const powerFindings: Readonly<Record<string, FindingEntry>> = {
     decides: { answer: 'rules', is: 'broken' },
     title: 'The clocks of client and server are too far apart',
     explanation: 'The phase marks of client and server differ by more than the round allows.',
-    rule: '200 ms until v2.1, 500 ms until v4.1, 800 ms since.',
+    rule: '200 ms until v2.0, 500 ms until v3.1, 800 ms since.',
     source: 'compliance/check.py of mlcommons/power-dev and its README, by release',
     shows: 'The largest difference and where it occurs.',
     reply: 'Synchronise both hosts with NTP.',
@@ -506,7 +506,7 @@ export const powerFindings: Readonly<Record<string, FindingEntry>> = {
     decides: null,
     title: 'A few samples of the test window have an uncertainty above 1 %',
     explanation:
-      'As power.uncertainty, but at most 1 % of the samples. Readings lag behind the load, so that the first one or two of a window often still show the idle system, whose power is low in the range set for the load. So small a share cannot change the average by a material amount, even if these readings showed twice the power.',
+      'As power.uncertainty, but at most 2 % of the samples. Readings lag behind the load, so that the first one or two of a window often still show the idle system, whose power is low in the range set for the load. So small a share cannot change the average by a material amount, even if these readings showed twice the power.',
     rule: 'No sample of the test window has an uncertainty above 1.00 %; a change of 2 % is material.',
     source: 'compliance/check.py of mlcommons/power-dev (limit); measured on published runs',
     shows: 'How many samples, how high, and what the official checker makes of it.',

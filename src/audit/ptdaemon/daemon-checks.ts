@@ -16,7 +16,7 @@ const UNVERIFIED_SHARE = 0.05;
  * Share of uncertain samples that is only noted: even with twice the power in these, the average would not change by a
  * material amount. Many windows begin with one or two, because readings lag behind the load.
  */
-const NOTED_SHARE = 0.01;
+const NOTED_SHARE = powerLimits.material_pct / 100;
 /** A message about a sample follows its time stamp at once; half an interval keeps neighbours apart. */
 const MESSAGE_DELAY_MS = 500;
 /** The extract of the power log is made while the last samples are still being written. */
@@ -265,8 +265,8 @@ export function sessionAverage(a: PowerAnalysis, mode: 'ranging' | 'testing'): S
   }
   const open = { field, printed: printed.average, recomputed: null, exact: null };
   if (candidates.some((c) => isLastMissing(c, printed))) return { ...base, comparison: open, verdict: 'last-missing' };
-  // With lines missing and errors in others, equal counts need not be of the same samples.
-  const isAmbiguous = printed.errors > 0 && log.length < printed.samples;
+  // Equal counts need not be of the same samples where PTDaemon left some out: in ranging, errors come in all forms.
+  const isAmbiguous = printed.errors > 0 && (mode === 'ranging' || log.length < printed.samples);
   if (several || isAmbiguous) return { ...base, comparison: open, verdict: 'not-compared' };
   if (candidates.every((c) => c.n !== printed.valid)) {
     // An error of one quantity can leave a usable power, so more samples than valid ones say nothing.

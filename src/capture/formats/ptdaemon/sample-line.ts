@@ -20,7 +20,7 @@ export function parseSample(fields: readonly string[]): PtdSample | null {
   if (fields[0] !== 'Time' || fields[2] !== 'Watts' || fields.length < 4) return null;
   const time_ms = parsePtdTime_ms(fields[1] as string);
   const watts = decimal(fields[3]);
-  if (Number.isNaN(time_ms) || (Number.isNaN(watts) && !/^[-+]?nan/i.test(fields[3] as string))) return null;
+  if (Number.isNaN(time_ms) || (Number.isNaN(watts) && !/^\s*[-+]?(nan|inf)/i.test(fields[3] as string))) return null;
   return {
     time_ms,
     watts,

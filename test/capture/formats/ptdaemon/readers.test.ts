@@ -110,11 +110,13 @@ describe('spl.txt', () => {
 
   it('is read with its marks, its failed readings and its line ends', async () => {
     const log = await readPowerLog(
-      file(`${line('57.092', '601.100000')}${line('58.092', '-1.000000')}${line('59.092', 'nan')}\r\n`),
+      file(
+        `${line('56.092', 'inf')}${line('57.092', '601.100000')}${line('58.092', '-1.000000')}${line('59.092', 'nan')} \r\n`,
+      ),
     );
-    expect([...log.watts]).toEqual([601.1, -1, Number.NaN]);
-    expect([...log.time_ms].map((t) => t % 60_000)).toEqual([57_092, 58_092, 59_092]);
-    expect(log.volts[0]).toBe(225.97);
+    expect([...log.watts]).toEqual([Number.NaN, 601.1, -1, Number.NaN]);
+    expect([...log.time_ms].map((t) => t % 60_000)).toEqual([56_092, 57_092, 58_092, 59_092]);
+    expect(log.volts[1]).toBe(225.97);
     expect(log.marks).toEqual(['a_testing']);
     expect(log.badLines).toBe(0);
   });

@@ -332,7 +332,7 @@ export class DutClient {
     }
     // Answers to names that were asked for too often, and the rest of a boot.
     if (asked > 1) {
-      for (let seen = 1; seen > 0; ) {
+      for (let seen = 1; seen > 0 && this.#time.now_ns() < deadline_ns; ) {
         await wait(this.#time, quiet_ms);
         const rest = this.#link.take();
         seen = rest.length;
@@ -350,7 +350,9 @@ export class DutClient {
     const deadline_ns = this.#time.now_ns() + limit_ms * 1e6;
     for (;;) {
       const left_ms = (deadline_ns - this.#time.now_ns()) / 1e6;
-      const line = await this.#link.next(Math.max(1, left_ms), '`name`');
+      // Lines that never end keep a reader from timing out.
+      if (left_ms <= 0) throw this.#failure('device.silent', 'nothing but noise in answer to `name`');
+      const line = await this.#link.next(left_ms, '`name`');
       const { messages } = this.#read(line, 'name');
       for (const message of messages) {
         if (message.kind === 'name') name = message.text;

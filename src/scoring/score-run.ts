@@ -70,6 +70,9 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   if (stream.assumedVoltage_V !== null && !stream.quantities.includes('voltage')) {
     warnings.push(warning('voltage.assumed', `${stream.assumedVoltage_V} V is assumed on rail ${stream.rail}`));
   }
+  if ((recording.provenance.trigger as { isCoarse?: unknown } | undefined)?.isCoarse === true) {
+    warnings.push(warning('trigger.coarse', 'the ends of each window are as coarse as the messages of the DUT'));
+  }
 
   const { edges, alignments } = await edgesOn(recording, plan, stream, clock);
   warnings.push(...alignments.flatMap(alignmentWarnings));

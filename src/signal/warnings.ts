@@ -20,6 +20,7 @@ export const warningCatalogue = {
   'window.incomplete': 'A window began and the capture ended before its end.',
   'window.too-short': 'A window is shorter than the benchmark demands.',
   'window.missing-samples': 'Samples are missing inside a window.',
+  'trigger.coarse': 'The windows follow the messages of the device under test, not edges of a pin.',
   'clock.skew': 'The clock of the instrument and the clock of the host run at different rates.',
   'clock.offset-unknown': 'Edges and samples are related by arrival times whose latency has no declared bound.',
   'clock.contradiction': 'Two ways of relating the clock of the edges to that of the samples disagree.',

@@ -4,6 +4,7 @@ import { DirectLink } from '../../src/dut/command-port.ts';
 import { simulatedInput } from '../../src/dut/emulators/index.ts';
 import { Random } from '../../src/plant/random.ts';
 import type { ByteStream } from '../../src/transport/byte-stream.ts';
+import { memoryPair } from '../../src/transport/memory.ts';
 import { VirtualTime } from '../../src/transport/time.ts';
 import { codeOf, directDut, kws } from './support.ts';
 
@@ -269,6 +270,34 @@ describe('a client gives a typed error within its time limit', () => {
     const client = new DutClient(new DirectLink(stuck, 31, time), { time });
     const outcome = await seconds(time, client.open());
     expect(outcome).toEqual({ code: 'device.stalled', seconds: 2.5 });
+  });
+
+  test('when it floods the line with noise, with messages, or with m-ready', async () => {
+    for (const line of [
+      'hello',
+      'm-ready',
+      'm-lap-us-1',
+      'm-results-[0.1,0.9]',
+      'm-infer-start-1',
+      '\xff\xfe',
+      'x'.repeat(999),
+    ]) {
+      const time = new VirtualTime();
+      const [host, device] = memoryPair('flood');
+      const client = new DutClient(new DirectLink(host, 31, time), { time });
+      let isOver = false;
+      const flood = () => {
+        if (isOver) return;
+        void device.write(Buffer.from(`${line}\r\n`.repeat(20), 'latin1')).catch(() => {});
+        time.after(5, flood);
+      };
+      flood();
+      const outcome = await seconds(time, client.open());
+      isOver = true;
+      expect(outcome.code, line).toMatch(/^(?:device|dut)\./);
+      expect(outcome.seconds, line).toBeLessThan(20);
+      await client.close();
+    }
   });
 
   test('for an input and for counts that no DUT takes', async () => {

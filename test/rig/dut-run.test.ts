@@ -142,6 +142,7 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
     const { outcome, emulator } = await run({ hasPin: false });
     const { windows, provenance } = outcome!.document;
     expect(provenance.trigger).toEqual({ kind: 'dut-messages', isCoarse: true });
+    expect(outcome!.document.warnings.map(({ code }) => code)).toContain('trigger.coarse');
     expect(windows.length).toBe(5);
     windows.forEach((window, k) => {
       const { start_s, end_s } = emulator.windows[k];

@@ -75,8 +75,8 @@ function errors(a: PowerAnalysis, log: DaemonLog, path: string): Observation[] {
   const inRanging = (t: number) =>
     ranging !== null && t >= ranging.go_ms && (ranging.completed_ms === null || t <= ranging.completed_ms);
   const outside = log.errors.filter((e) => !inRanging(e.time_ms));
-  const usb = outside.filter((e) => e.text === 'USB.');
-  const serious = outside.filter((e) => e.text !== 'USB.');
+  const usb = outside.filter((e) => e.text.startsWith('USB.'));
+  const serious = outside.filter((e) => !e.text.startsWith('USB.'));
   const notEvaluated = log.notEvaluated_ms.reduce((n, t) => n + (inRanging(t) ? 0 : 1), 0);
   const found: Observation[] = [];
   if (serious.length > 0 || notEvaluated > 0) {

@@ -270,7 +270,7 @@ function firstMessage(run: PowerRun, rangingFrom: number, rangingTo: number, beg
     ...[...log.notEvaluated_ms].map((time_ms) => ({ time_ms, text: ACCEPTED_RANGING_ERRORS[0] as string })),
   ];
   for (const { time_ms, text } of errors) {
-    if (text === 'USB.') events.push({ time_ms, answer: warn('an accepted USB error') });
+    if (text.startsWith('USB.')) events.push({ time_ms, answer: warn('an accepted USB error') });
     else if (!(time_ms > rangingFrom && time_ms < rangingTo)) {
       events.push({ time_ms, answer: fail(`error outside ranging: ${text}`) });
     } else if (!ACCEPTED_RANGING_ERRORS.some((accepted) => text.startsWith(accepted))) {

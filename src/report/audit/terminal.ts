@@ -82,10 +82,10 @@ function answerLine(claim: Claim): string {
   const difference = differenceText(claim);
   const { source, text } = headline(claim);
   const figures = [`${source} ${text}`];
-  if (claim.verdict !== 'upheld' || difference !== null) {
-    figures.push(
-      `supported ${figureText(claim.supported, name)}${difference === null ? '' : ` (claim ${difference})`}`,
-    );
+  const supported = figureText(claim.supported, name);
+  const isRepeated = source === 'recomputed' && supported === text;
+  if ((claim.verdict !== 'upheld' || difference !== null) && !isRepeated) {
+    figures.push(`supported ${supported}${difference === null ? '' : ` (claim ${difference})`}`);
   }
   return `${figures.join(', ')}; arithmetic ${claim.arithmetic}, evidence ${claim.evidence}, rules ${claim.rules}`;
 }

@@ -16,7 +16,7 @@ import { daemonChecks, type SessionAverage, sessionAverage } from './daemon-chec
 import { fileChecks } from './file-checks.ts';
 import { findRuns } from './find-runs.ts';
 import { claimedThroughput, countedThroughput, loadgenChecks, summaryComparisons } from './loadgen-checks.ts';
-import { type PowerRun, partPath, readRun } from './power-run.ts';
+import { loadgenFigures, type PowerRun, partPath, readRun } from './power-run.ts';
 import { sessionChecks } from './session-checks.ts';
 import { traceChecks } from './trace-checks.ts';
 
@@ -59,8 +59,17 @@ async function auditPower(site: ClaimSite): Promise<AuditedClaim> {
   return {
     draft: draftOf(analysis, observations, averages.testing),
     observations,
-    facts: { evidenceSha: evidenceSha(run) },
+    facts: { evidenceSha: isInferred(run) ? null : evidenceSha(run) },
   };
+}
+
+/**
+ * Is the result submitted for another scenario than the run was made for? Then the rules have the run copied there, and
+ * that is no second submission of it.
+ */
+function isInferred(run: PowerRun): boolean {
+  const measured = loadgenFigures(run.testing.loadgen).scenario;
+  return run.scenario !== null && measured !== null && run.scenario !== measured;
 }
 
 /** Tells whether two claims rest on one power log. */

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { auditPaths } from '../../../src/audit/audit.ts';
 import type { Finding } from '../../../src/audit/types.ts';
 import {
   type AuditedRun,
@@ -669,6 +670,16 @@ describe('the folder of a run', () => {
       ((audited?.claim.recomputed.meanPower_W ?? 0) * 610.5 * 8 * 1000) / 80_000,
       6,
     );
+  });
+
+  it('may be copied to the scenarios that are inferred from it, but not to another system', async () => {
+    const results = join(root, 'copies/v2.1/closed/Acme/results');
+    for (const scenario of ['singlestream', 'multistream', 'offline'])
+      writeRun(join(results, `board/resnet50/${scenario}/performance`), madeRun());
+    expect((await auditPaths([join(root, 'copies')])).findings).toEqual([]);
+    writeRun(join(results, 'other/resnet50/singlestream/performance'), madeRun());
+    const { findings } = await auditPaths([join(root, 'copies')]);
+    expect(findings.map((f) => f.code)).toEqual(['trace.shared', 'trace.shared']);
   });
 
   it('may have other folder names, and prefixes before file names', async () => {

@@ -73,7 +73,6 @@ class Tap {
   readonly length: number;
   // Made when the first sample comes: with millions of windows only a few taps are open at a time.
   #values: Float64Array | null = null;
-  #filled = 0;
 
   constructor(from: number, length: number) {
     this.from = from;
@@ -81,20 +80,21 @@ class Tap {
   }
 
   add(values: Float64Array, at: number): void {
-    this.#values ??= new Float64Array(this.length);
+    this.#values ??= new Float64Array(this.length).fill(Number.NaN);
     this.#values.set(values, at);
-    this.#filled += values.length;
   }
 
-  /** What its last `n` samples tell; null unless every sample of the tap came. The tap is empty afterwards. */
+  /** What its last `n` samples tell; null unless all of these came. The tap is empty afterwards. */
   take(n: number): { outside: OutsidePower; slope: number } | null {
     const all = this.#values;
     this.#values = null;
-    if (all === null || this.#filled !== this.length) return null;
+    if (all === null) return null;
     const values = all.subarray(this.length - n);
     let mean = 0;
     for (const value of values) mean += value;
     mean /= n;
+    // Samples are never NaN; places that none filled are.
+    if (Number.isNaN(mean)) return null;
     let squares = 0;
     let moment = 0;
     for (let k = 0; k < n; k++) {
@@ -186,7 +186,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
   openWindow(startTick: number, u_ticks: number | null): void {
     const plan = this.#planOf(startTick, u_ticks);
     this.#mostReach = Math.max(this.#mostReach, plan.reach);
-    plan.isLost = plan.start < this.#behind;
+    plan.isLost = plan.start < this.#horizon;
     if (plan.isLost) this.#loseWindow(startTick);
     this.#plans.push(plan);
   }

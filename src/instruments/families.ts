@@ -11,4 +11,5 @@ export const instrumentFamilies: Readonly<Record<string, () => Promise<Instrumen
   n6705: async () => (await import('./scpi/family.ts')).n6705Family,
   '34465a': async () => (await import('./scpi/family.ts')).dmm34465aFamily,
   otii: async () => (await import('./otii/family.ts')).otiiFamily,
+  ina226: async () => (await import('./ina226/family.ts')).ina226Family,
 };

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { instrumentFamilies } from '../../src/instruments/families.ts';
+import { ina226Faults } from '../../src/instruments/ina226/index.ts';
 import { js110Faults } from '../../src/instruments/js110/index.ts';
 import { lpm01aFaults } from '../../src/instruments/lpm01a/index.ts';
 import { ppk2Faults } from '../../src/instruments/ppk2/index.ts';
@@ -9,6 +10,7 @@ const families: { family: string; faults: Readonly<Record<string, string>> }[] =
   { family: 'ppk2', faults: ppk2Faults },
   { family: 'lpm01a', faults: lpm01aFaults },
   { family: 'js110', faults: js110Faults },
+  { family: 'ina226', faults: ina226Faults },
 ];
 for (const family of ['js220', 'ptdaemon', 'wt310', 'n6705', '34465a', 'otii']) {
   families.push({ family, faults: (await instrumentFamilies[family]()).faults });

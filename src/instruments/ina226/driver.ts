@@ -39,6 +39,8 @@ export interface Ina226Options {
   /** The chips have no serial number; an emulator gives one here. */
   serial?: string | null;
   time?: TimeSource;
+  /** Chips for settings that name none: those of an emulator. */
+  chips?: Ina226Settings['chips'];
   /** ALERT of the one chip that is measured; absent = its ready flag is polled. */
   alert?: AlertPin;
 }
@@ -84,6 +86,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
   readonly #time: TimeSource;
   readonly #serial: string | null;
   readonly #alert: AlertPin | null;
+  readonly #known: Ina226Settings['chips'] | null;
   readonly #chunks = new Subject<InstrumentChunk>();
   readonly samples$ = this.#chunks.asObservable();
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: 1e9, kind: 'host', epoch_ns: null }];
@@ -107,6 +110,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
     this.#time = options.time ?? realTime;
     this.#serial = options.serial ?? null;
     this.#alert = options.alert ?? null;
+    this.#known = options.chips ?? null;
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -164,7 +168,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
 
   async configure(settings: Ina226Settings): Promise<void> {
     if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
-    const rails = railsOf(settings);
+    const rails = railsOf(settings.chips === undefined && this.#known ? { ...settings, chips: this.#known } : settings);
     if (this.#alert && rails.length > 1) {
       throw new UsageError('instrument.settings', {
         where: 'instrument.settings.chips',

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -9,9 +10,9 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { FormatError, UsageError } from '../signal/errors.ts';
-import { isSafeName } from './run-header.ts';
+import { captureFiles, isSafeName } from './run-header.ts';
 
 export interface NamedFile {
   /** Name inside the run folder, `/` between folders. */
@@ -72,19 +73,30 @@ export function readSmallFile(path: string): Uint8Array {
   }
 }
 
-/** Makes a folder for a run; a folder that exists is never written into. */
+/** The run folder that a path lies in, at any depth, or null. What is put there breaks its seal. */
+export function runFolderAround(path: string): string | null {
+  for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
+    if ([captureFiles.header, captureFiles.chain].every((name) => existsSync(join(folder, name)))) return folder;
+    if (folder === dirname(folder)) return null;
+  }
+}
+
+/** Makes a folder for a run; a folder that exists is never written into, and no run folder holds another. */
 export function makeRunFolder(folder: string): void {
+  const fail = (code: string, problem: string, cause?: unknown): never => {
+    const remedy = 'Name a folder that does not exist yet, on a disk that can be written.';
+    throw new UsageError(code, { where: folder, problem, remedy, cause });
+  };
+  const around = runFolderAround(folder);
+  if (around !== null) fail('capture.folder', `lies inside the run folder ${around}, which nothing may be added to`);
   try {
     mkdirSync(dirname(folder), { recursive: true });
     mkdirSync(folder);
   } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new UsageError(exists ? 'capture.folder-exists' : 'capture.folder', {
-      where: folder,
-      problem: exists ? 'exists already; a run never writes into a folder that exists' : (cause as Error).message,
-      remedy: 'Name a folder that does not exist yet, on a disk that can be written.',
-      cause,
-    });
+    if (existsSync(folder)) {
+      fail('capture.folder-exists', 'exists already; a run never writes into a folder that exists', cause);
+    }
+    fail('capture.folder', `cannot be made: ${(cause as Error).message}`, cause);
   }
 }
 

@@ -151,14 +151,14 @@ export interface FolderEntry {
   kind: 'file' | 'folder' | 'unreadable folder' | 'no file';
 }
 
-/** Every entry below a run folder but the manifest, sorted by name within each folder. */
+/** Every entry below a run folder but the manifest (where that is a file), sorted by name within each folder. */
 export function listFiles(folder: string, below = ''): FolderEntry[] {
   const entries = readdirSync(join(folder, below), { withFileTypes: true });
   return entries
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry): FolderEntry[] => {
       const name = below + entry.name;
-      if (name === captureFiles.manifest) return [];
+      if (name === captureFiles.manifest && entry.isFile()) return [];
       if (!entry.isDirectory()) return [{ name, kind: entry.isFile() ? 'file' : 'no file' }];
       try {
         return [{ name, kind: 'folder' }, ...listFiles(folder, `${name}/`)];

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, readSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, JoulemarkError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
@@ -132,9 +132,20 @@ export function assertRunFolder(path: string): void {
   if (isRunFolder(path)) return;
   throw new JoulemarkError('capture.no-run-folder', {
     where: path,
-    problem: existsSync(path) ? 'is no run folder: it holds no run.json' : 'does not exist',
+    problem: whyNoRunFolder(path),
     remedy: 'Give the folder that `joulemark run` wrote.',
   });
+}
+
+function whyNoRunFolder(path: string): string {
+  try {
+    readdirSync(path);
+    return 'is no run folder: it holds no run.json';
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return 'does not exist';
+    return code === 'ENOTDIR' ? 'is no folder' : `cannot be read: ${message}`;
+  }
 }
 
 /** The header of a run folder. Throws where there is none or it is malformed. */

@@ -143,9 +143,15 @@ function attempt<T>(problems: ProblemList, file: string, check: () => T): T | nu
     return check();
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    if (!problems.concern(file)) problems.add(file, null, null, error.message);
+    if (!problems.concern(file)) problems.add(file, null, null, withoutPath(error.message, file));
     return null;
   }
+}
+
+/** A message that begins with the path of a file, without it: the problem names the file already. */
+function withoutPath(message: string, file: string): string {
+  const end = message.indexOf(file) + file.length;
+  return message.slice(end).replace(/^:? /, '') || message;
 }
 
 function readManifest(path: string, problems: ProblemList): Manifest | null {

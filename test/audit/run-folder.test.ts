@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -70,6 +71,12 @@ describe('a run folder of our own', () => {
     expect(claim.windows).toEqual({ claimed: 20, recomputable: 20, exact: 20 });
     expect(claim.supported.energyPerInference_uJ).toBe(claim.claimed.energyPerInference_uJ);
     expect(claim.measured.signature).toBe('valid');
+  });
+
+  it('does not wait for a pipe in place of its result', async () => {
+    rmSync(join(folder, 'result.json'));
+    execFileSync('mkfifo', [join(folder, 'result.json')]);
+    expect((await audit()).codes).toContain('run.result-unusable');
   });
 
   it('says that nobody signed it, or a stranger', async () => {

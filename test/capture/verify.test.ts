@@ -203,6 +203,14 @@ describe('verify', () => {
     { file: 'rig.yaml', problem: /is missing/ },
   );
   damaged(
+    'a manifest behind a symbolic link',
+    (folder) => {
+      renameSync(join(folder, 'manifest.json'), join(folder, '..', 'manifest.json'));
+      symlinkSync('../manifest.json', join(folder, 'manifest.json'));
+    },
+    { file: 'manifest.json', problem: /neither a file nor a folder/ },
+  );
+  damaged(
     'a file that became a folder',
     (folder) => {
       rmSync(join(folder, 'log.txt'));
@@ -255,10 +263,22 @@ describe('verify', () => {
       ]);
     }));
 
-  it('refuses a path that is no run folder', () =>
+  it('refuses a path that is no run folder, and says why', () =>
     withTempFolder(async (temp) => {
       await expect(verifyRunFolder(temp)).rejects.toThrow(/is no run folder/);
       await expect(verifyRunFolder(join(temp, 'nothing'))).rejects.toThrow(/does not exist/);
+      writeFileSync(join(temp, 'file'), '');
+      await expect(verifyRunFolder(join(temp, 'file'))).rejects.toThrow(/is no folder/);
+    }));
+
+  it('names a file once, in front of what is wrong with it', () =>
+    withTempFolder(async (temp) => {
+      const folder = join(temp, 'run');
+      sealedRun(folder);
+      truncateSync(join(folder, 'run.json'), 0);
+      rmSync(join(folder, 'manifest.json'));
+      const { problems } = await verifyRunFolder(folder);
+      expect(problems.find(({ file }) => file === 'run.json')?.problem).toMatch(/^is not JSON/);
     }));
 });
 

@@ -75,9 +75,11 @@ async function auditRunFolder(site: ClaimSite, options: AuditOptions): Promise<A
 
 async function readResult(path: string): Promise<Result> {
   const remedy = 'Take the folder as the run closed it.';
-  const { size } = await stat(path);
-  if (size > maxResult_bytes) {
-    throw new FormatError('result.too-large', { where: path, problem: `is ${size} bytes long`, remedy });
+  const found = await stat(path);
+  // Reading a pipe would wait for ever.
+  if (!found.isFile()) throw new FormatError('result.malformed', { where: path, problem: 'is no file', remedy });
+  if (found.size > maxResult_bytes) {
+    throw new FormatError('result.too-large', { where: path, problem: `is ${found.size} bytes long`, remedy });
   }
   let json: unknown;
   try {

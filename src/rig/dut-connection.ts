@@ -3,7 +3,7 @@ import { DirectLink } from '../dut/command-port.ts';
 import { IoManager } from '../dut/io-manager.ts';
 import type { TimedLine } from '../dut/line-queue.ts';
 import { directBlockBytes } from '../dut/protocol.ts';
-import { openSerial } from '../transport/serial.ts';
+import { openSerial, type SerialPortStream } from '../transport/serial.ts';
 import type { Rig } from './rig-file.ts';
 
 /** Of a DUT behind an IO manager, of the port to that, and of a DUT by itself, where the rig does not say. */
@@ -15,6 +15,8 @@ const modeBaud = { energy: 9600, performance: 115_200 } as const;
 export interface OpenDut {
   client: DutClient;
   io: IoManager | null;
+  /** The open port. */
+  port: SerialPortStream;
   /** Where the lines of the DUT and the IO manager go. */
   onLine(listener: ((source: 'dut' | 'io', line: TimedLine) => void) | null): void;
 }
@@ -37,10 +39,11 @@ export async function openDut(rig: Rig, firmware: 'energy' | 'performance', scor
   const isRelayed = via === 'io-manager';
   const baudRate = isRelayed ? ioManagerBaud : (rig.dut.baud ?? modeBaud[firmware]);
   const stream = await openSerial(connection, { baudRate });
-  if (!isRelayed) return { client: new DutClient(new DirectLink(stream, directBlockBytes), options), io: null, onLine };
+  if (!isRelayed)
+    return { client: new DutClient(new DirectLink(stream, directBlockBytes), options), io: null, port: stream, onLine };
   const io = new IoManager(stream, {
     dutBaud: rig.dut.baud ?? relayedBaud,
     onLine: (line) => listener?.('io', line),
   });
-  return { client: new DutClient(io.dutLink(), options), io, onLine };
+  return { client: new DutClient(io.dutLink(), options), io, port: stream, onLine };
 }

@@ -12,6 +12,7 @@ import { type DutWorld, MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
+import { setUpTrigger, type TriggerSetup } from './trigger-setup.ts';
 
 /** What the benchmarks demand of a window. */
 const leastWindow_s = 10;
@@ -57,7 +58,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       minWidth_s: rig.trigger.min_width_s ?? 0,
       pulse_s: timestampPulse_s,
     } satisfies Omit<RunPlan, 'inferencesPerWindow'>;
-    measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
+    if (rig.trigger.source === 'instrument') measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
     await measurement.power(true);
     dut = await openDut(rig, 'energy', runs.scores);
     const identity = await dut.client.open();
@@ -69,13 +70,17 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       isRelayed,
       hasIoTimer: dut.io?.kind === 'uno',
     });
+    const plan: RunPlan = { ...basis, inferencesPerWindow: inferences };
+    const trigger = setUpTrigger(rig, dut, plan, leastWindow_s);
+    const description = trigger?.source.describe();
+    const isFollowingMessages = ownWorld !== null && measurement.isInWorld;
     const opened = dut;
     const simulated = measurement.simulated || identity.name.startsWith(simulatedMark);
     return {
       simulated,
-      clocks: measurement.clocks,
+      clocks: description === undefined ? measurement.clocks : [...measurement.clocks, description.clock],
       streams: measurement.streams,
-      plan: { ...basis, inferencesPerWindow: inferences },
+      plan: trigger?.plan ?? plan,
       provenance: {
         simulated,
         instrument: measurement.facts,
@@ -88,12 +93,22 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
           connection: isRelayed ? 'io-manager' : 'direct',
         },
         supply: rig.supply,
-        trigger: { kind: ownWorld === null ? 'pin' : 'dut-messages', isCoarse: ownWorld !== null },
+        trigger: {
+          kind: description?.kind ?? (isFollowingMessages ? 'dut-messages' : 'instrument-pin'),
+          isCoarse: description?.isCoarse ?? isFollowingMessages,
+          ...(description && {
+            label: description.label,
+            resolution_s: description.resolution_s,
+            latency_s: description.latency_s,
+            shortestPulse_s: description.shortestPulse_s,
+          }),
+        },
       },
       isVirtualTime: false,
-      hasEnergyRunnerLayout: true,
+      // Timestamps of that layout are on the clock of its trace.
+      hasEnergyRunnerLayout: trigger === null,
       chunks$: new Observable((subscriber) => {
-        const run = new DutRun(script, opened, measurement, inputs.read, options.version, subscriber);
+        const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, subscriber);
         const heard = ownWorld === null ? null : (line: LogLine) => ownWorld.heard(line);
         void run.play(heard);
         return () => run.end();
@@ -118,6 +133,7 @@ class DutRun {
   readonly #player: ScriptPlayer;
   readonly #dut: OpenDut;
   readonly #measurement: Measurement;
+  readonly #trigger: TriggerSetup | null;
   readonly #out: Subscriber<Chunk>;
   readonly #stop = new AbortController();
   readonly #lines$ = new Subject<LogLine>();
@@ -129,16 +145,23 @@ class DutRun {
     script: Script,
     dut: OpenDut,
     measurement: Measurement,
+    trigger: TriggerSetup | null,
     readInput: Inputs['read'],
     version: string,
     out: Subscriber<Chunk>,
   ) {
     this.#dut = dut;
     this.#measurement = measurement;
+    this.#trigger = trigger;
     this.#out = out;
     this.#player = new ScriptPlayer(script, {
       dut: dut.client,
-      instrument: measurement,
+      instrument: {
+        name: measurement.name,
+        power: (on) => measurement.power(on),
+        trace: (on) => this.#trace(on),
+        voltage_mV: () => measurement.voltage_mV(),
+      },
       io: dut.io,
       readInput,
       version,
@@ -152,7 +175,14 @@ class DutRun {
 
   /** @param heard takes each log line with the host's time, for a world that follows the messages */
   async play(heard: ((line: LogLine) => void) | null): Promise<void> {
-    this.#dut.onLine((source, line) => this.#player.heard(source, line));
+    this.#dut.onLine((source, line) => {
+      if (source === 'dut') this.#trigger?.heard?.(line);
+      this.#player.heard(source, line);
+    });
+    const edges = this.#trigger?.source.edges$.subscribe({
+      next: (chunk) => this.#out.next(chunk),
+      error: (error) => this.#out.error(error),
+    });
     if (heard) this.#lines$.subscribe(heard);
     const subscription = this.#measurement.chunks$.subscribe({
       next: (chunk) => this.#out.next(chunk),
@@ -170,6 +200,8 @@ class DutRun {
     } finally {
       this.#isOver = true;
       subscription.unsubscribe();
+      edges?.unsubscribe();
+      await this.#trigger?.source.stop();
       await this.#dut.client.close();
       await this.#measurement.close();
     }
@@ -178,6 +210,16 @@ class DutRun {
   /** Nobody listens any more: the supply goes off and the ports are closed. */
   end(): void {
     if (!this.#isOver) this.#stop.abort();
+  }
+
+  /** The trigger listens while the trace is on: what it shows before belongs to no window. */
+  async #trace(on: boolean): Promise<void> {
+    if (on) await this.#measurement.trace(true);
+    if (on) await this.#trigger?.source.start();
+    else {
+      await this.#trigger?.source.stop();
+      await this.#measurement.trace(false);
+    }
   }
 
   #emit(line: LogLine): void {

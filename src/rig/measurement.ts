@@ -18,6 +18,8 @@ import { outside_s, truthLine } from './virtual-rig.ts';
 /** An instrument in real time, as a script switches it and a run records it. */
 export interface Measurement extends InstrumentControls {
   simulated: boolean;
+  /** It measures the plant of the world, and nothing real. */
+  readonly isInWorld: boolean;
   clocks: readonly ClockInfo[];
   streams: readonly StreamInfo[];
   facts: Record<string, unknown>;
@@ -92,6 +94,7 @@ const noWindows = { windows: 0, window_s: 0, startChanges: () => [], endChanges:
 class VirtualMeasurement implements Measurement {
   readonly name = 'virtual';
   readonly simulated = true;
+  readonly isInWorld = true;
   readonly clocks: readonly ClockInfo[];
   readonly streams: readonly StreamInfo[];
   readonly facts: Record<string, unknown>;
@@ -192,7 +195,14 @@ class VirtualMeasurement implements Measurement {
 
   #pass(chunk: Chunk): void {
     if (!this.#isTracing) return;
-    if (chunk.kind === 'block') this.#first ??= chunk.firstTick;
+    // The instrument's arrival times count from the beginning of the world, a run's on the host's clock.
+    const arrival = (arrival_ns: number | undefined) =>
+      arrival_ns === undefined ? {} : { arrival_ns: arrival_ns + this.#world.start_ns };
+    if (chunk.kind === 'block') {
+      this.#first ??= chunk.firstTick;
+      this.chunks$.next({ ...chunk, ...arrival(chunk.arrival_ns) });
+      return;
+    }
     if (chunk.kind !== 'edges') {
       this.chunks$.next(chunk);
       return;
@@ -200,7 +210,9 @@ class VirtualMeasurement implements Measurement {
     // Edges come before the block that they lie in; those of an earlier block are no part of the trace.
     const { rate_Hz } = this.facts as { rate_Hz: number };
     const from = this.#first ?? this.#instrument.sampled_s * rate_Hz;
-    const edges = chunk.edges.filter(({ tick }) => tick >= from);
+    const edges = chunk.edges
+      .filter(({ tick }) => tick >= from)
+      .map((edge) => ({ ...edge, ...arrival(edge.arrival_ns) }));
     if (edges.length > 0) this.chunks$.next({ kind: 'edges', edges });
   }
 }
@@ -210,6 +222,7 @@ class DriverMeasurement implements Measurement {
   readonly name: string;
   readonly chunks$ = new Subject<Chunk>();
   simulated = false;
+  readonly isInWorld: boolean;
   clocks: readonly ClockInfo[] = [];
   streams: readonly StreamInfo[] = [];
   facts: Record<string, unknown> = {};
@@ -221,6 +234,7 @@ class DriverMeasurement implements Measurement {
 
   constructor(rig: Rig, family: InstrumentFamily, instrument: PowerInstrument<never>, world: DutWorld) {
     this.name = family.id;
+    this.isInWorld = rig.instrument.connection === 'emulated';
     this.#rig = rig;
     this.#family = family;
     this.#instrument = instrument;
@@ -228,13 +242,13 @@ class DriverMeasurement implements Measurement {
   }
 
   async open(): Promise<void> {
-    const { settings, connection } = this.#rig.instrument;
+    const { settings } = this.#rig.instrument;
     const { supply, trigger } = this.#rig;
     const identity = await this.#instrument.open();
     await this.#instrument.configure(this.#family.settings({ settings, supply, channel: trigger.channel }) as never);
     if (this.#instrument.supply !== null && supply !== null) await this.#instrument.supply.setVoltage(supply.voltage_V);
     // A DUT that nothing but an emulated instrument measures is as simulated as the instrument.
-    this.simulated = identity.simulated || connection === 'emulated';
+    this.simulated = identity.simulated || this.isInWorld;
     this.facts = instrumentFacts(identity);
     this.clocks = this.#instrument.clocks;
     this.streams = this.#instrument.streams;

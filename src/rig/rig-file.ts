@@ -69,6 +69,20 @@ const dutSchema = z.strictObject({
 });
 
 const triggerSchema = z.strictObject({
+  source: z
+    .enum(['instrument', 'io-manager', 'gpio', 'cts', 'dsr', 'dut-messages'])
+    .default('instrument')
+    .describe(
+      'Where the edges of a DUT on a serial port come from: an input of the instrument, the timer of an UNO IO manager, a GPIO line of this computer, a control line of the port, or the messages of the DUT.',
+    ),
+  gpio: z
+    .strictObject({
+      chip: text.describe('GPIO chip, e.g. `gpiochip0`.'),
+      line: z.int().min(0).max(10_000).describe('Offset of the line on its chip.'),
+      shortest_pulse_s: positive.optional().describe('Shortest pulse that it is known to see on this computer.'),
+    })
+    .optional()
+    .describe('The line of `source: gpio`.'),
   channel: text.default('D0').describe('Input of the instrument that is wired to the trigger pin of the DUT.'),
   hold_off_s: notNegative
     .optional()

@@ -30,3 +30,12 @@ export function checkSupplyVoltage(
     );
   }
 }
+
+/** A supply was to go on before it got a voltage. */
+export function noSupplyVoltage(where: string): UsageError {
+  return new UsageError('supply.no-voltage', {
+    where,
+    problem: 'the supply has no voltage yet',
+    remedy: 'set supply.voltage_V in the rig file; there is no default',
+  });
+}

@@ -1,19 +1,17 @@
-import { Subject } from 'rxjs';
 import { z } from 'zod';
 import { DeviceError, FormatError, UsageError } from '../../signal/errors.ts';
-import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, stalledOnUsb, whenLost } from '../driver-errors.ts';
 import { LogicEdges } from '../logic-edges.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
+import type { CommonSettings, InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
+import { SaturationNotice } from '../saturation.ts';
 import { parseSettings } from '../settings.ts';
+import { watchSilence } from '../silence-watch.ts';
+import { streamOf } from '../stream-info.ts';
 import { Js110Decoder } from './decoder.ts';
 import {
   calibrationLength,
@@ -109,19 +107,16 @@ const STOP_DRAIN_MS = 20;
 const SILENCE_MS = 1000;
 const SILENCE_CHECK_MS = 250;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** Joulescope JS110. It has no supply: it stands between a supply and the device under test, which stays powered at close(). */
 export class Js110 implements PowerInstrument<Js110Settings> {
   readonly #device: UsbDevice;
   readonly #time: TimeSource;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: js110Rate_Hz, kind: 'instrument', epoch_ns: null }];
   readonly supply = null;
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #calibration: Js110CalibrationRecord | null = null;
   #settings: Js110Settings | null = null;
 
@@ -130,14 +125,15 @@ export class Js110 implements PowerInstrument<Js110Settings> {
   #edges: LogicEdges | null = null;
   #lastBytes_ns = 0;
   #stopWatching: () => void = () => {};
-  #isOverloaded = false;
+  readonly #saturation = new SaturationNotice();
 
   constructor(device: UsbDevice, options: Js110Options = {}) {
     this.#device = device;
     this.#time = options.time ?? realTime;
-    device.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    this.#order = new CallOrder(device.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
+    whenLost(device.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -149,29 +145,24 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     const status = await this.#readStatus();
     if (status === null) throw this.#unexpected('a status packet');
     const serial = this.#device.serial ?? (await this.#readSerialNumber());
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'js110',
       model: js110Accuracy.model,
       serial,
       firmware: info?.firmware ?? null,
       hardware: info?.hardware ?? null,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#device.name,
       rates_Hz: [js110Rate_Hz],
       supplyRange_V: null,
       notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Js110Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     this.#check(settings);
     const kept = parseExtio(await this.#device.controlIn(inRequest(js110Request.extio), js110Lengths.extio));
     if (kept === null) throw this.#unexpected('an extio packet');
@@ -187,32 +178,27 @@ export class Js110 implements PowerInstrument<Js110Settings> {
         ioVoltage_mV: settings.ioVoltage_V === undefined ? kept.ioVoltage_mV : Math.round(settings.ioVoltage_V * 1000),
       }),
     );
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (!this.#settings) throw this.#wrongOrder('streams', 'configure()');
+    if (!this.#settings) throw this.#order.wrong('streams', 'configure()');
     return [
-      {
+      streamOf({
         id: STREAM,
-        rail: 'main',
         clock: CLOCK,
         ticksPerSample: 1,
         quantities: ['current', 'voltage', 'power'],
         precision: 'f32',
         semantics: 'mean-forward',
-        groupDelay_s: null,
-        scale: {},
-        assumedVoltage_V: null,
         ranges: js110Ranges(this.#calibration!.currentGain),
         logicInputs: [...this.#inputs],
-        calibration: null,
-      },
+      }),
     ];
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     this.#decoder = new Js110Decoder({
       calibration: this.#calibration!,
       suppression: { ...js110DefaultSuppression, ...this.#settings!.suppression },
@@ -228,14 +214,14 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     );
     // What comes before belongs to an earlier measurement.
     await wait(this.#time, STALE_MS);
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     this.#lastBytes_ns = this.#time.now_ns();
     this.#watch();
     await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.on));
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'sampling') return;
+    if (!this.#order.isSampling()) return;
     this.#stopWatching();
     try {
       await this.#send(js110Request.settings, this.#encodeSettings(js110Streaming.off));
@@ -246,7 +232,7 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     await wait(this.#time, STOP_DRAIN_MS);
     await this.#stream!.stop();
     // The instrument may have vanished meanwhile.
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     this.#chunks.complete();
   }
@@ -255,7 +241,7 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     await this.stop().catch(() => {});
     await this.#stream?.stop();
     this.#stopWatching();
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#chunks.complete();
     await this.#device.close();
   }
@@ -271,10 +257,6 @@ export class Js110 implements PowerInstrument<Js110Settings> {
 
   get #inputs(): readonly string[] {
     return this.#settings?.logicInputs ?? INPUTS;
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   #check({ logicInputs, maxVoltage_V: _, ...own }: Js110Settings): void {
@@ -382,14 +364,13 @@ export class Js110 implements PowerInstrument<Js110Settings> {
   }
 
   #sample(bytes: Uint8Array): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     const arrival_ns = this.#time.now_ns();
     this.#lastBytes_ns = arrival_ns;
     try {
       this.#emit(this.#decoder!.push(bytes), arrival_ns);
     } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      this.#fail(error, 'invalid');
+      this.#fail(expected(error), 'invalid');
     }
   }
 
@@ -397,56 +378,35 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     for (const item of items) {
       if (item.kind === 'gap') {
         this.#edges!.gap(item);
-        this.#chunks.next(item);
+        this.#chunks.emit(item);
         continue;
       }
       item.arrival_ns = arrival_ns;
-      this.#chunks.next(item);
+      this.#chunks.emit(item);
       const edges = this.#edges!.push(item);
-      if (edges) this.#chunks.next(edges);
-      this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: item.firstTick + item.length - 1 });
-      this.#noteOverload(item);
+      if (edges) this.#chunks.emit(edges);
+      this.#chunks.progress(item.firstTick + item.length - 1);
+      const overloadTick = this.#saturation.onset(item);
+      if (overloadTick !== null) this.#chunks.event('overload', 'a converter is at the end of its scale', overloadTick);
     }
-  }
-
-  #noteOverload(block: SampleBlock): void {
-    const at = block.flags?.findIndex((flags) => (flags & SampleFlag.saturated) !== 0) ?? -1;
-    if (at >= 0 && !this.#isOverloaded) {
-      this.#event('overload', 'a converter is at the end of its scale', block.firstTick + at);
-    }
-    this.#isOverloaded = at >= 0;
-  }
-
-  #event(code: InstrumentEvent['code'], text: string, tick: number): void {
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick, text, arrival_ns: this.#time.now_ns() });
   }
 
   #watch(): void {
-    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
-      if (this.#time.now_ns() - this.#lastBytes_ns < SILENCE_MS * 1e6) {
-        this.#watch();
-        return;
-      }
-      this.#fail(
-        new DeviceError('device.stalled', {
-          where: this.#device.name,
-          problem: `no samples for ${SILENCE_MS} ms`,
-          remedy: 'plug the JS110 into another USB port (no hub), close other programs that use it, and start again',
-        }),
-        'unknown',
-      );
-    });
+    const watch = { every_ms: SILENCE_CHECK_MS, limit_ms: SILENCE_MS, lastSign_ns: () => this.#lastBytes_ns };
+    this.#stopWatching = watchSilence(this.#time, watch, () =>
+      this.#fail(stalledOnUsb(this.#device.name, 'JS110', `no samples for ${SILENCE_MS} ms`), 'unknown'),
+    );
   }
 
   #endSampling(): void {
     this.#stopWatching();
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     this.#emit(this.#decoder!.end(), this.#time.now_ns());
   }
 
   /** Ends the stream with a Gap of unknown length and the error. */
   #fail(error: DeviceError, cause: Gap['cause']): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     this.#emit([{ kind: 'gap', stream: STREAM, firstTick: this.#decoder!.arrivedTick, count: null, cause }], 0);
     if (cause !== 'unplugged') {
@@ -455,7 +415,7 @@ export class Js110 implements PowerInstrument<Js110Settings> {
         .catch(() => {});
     }
     this.#stream?.stop();
-    this.#chunks.error(error);
+    this.#chunks.fail(error);
   }
 
   #unexpected(what: string): DeviceError {
@@ -463,14 +423,6 @@ export class Js110 implements PowerInstrument<Js110Settings> {
       where: this.#device.name,
       problem: `it does not answer with ${what}`,
       remedy: 'check that this is a JS110 and not its boot loader, and plug it in again',
-    });
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#device.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
     });
   }
 }

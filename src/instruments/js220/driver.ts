@@ -1,19 +1,16 @@
-import { Subject } from 'rxjs';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { silent } from '../../transport/errors.ts';
 import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
 import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, settingError, stalledOnUsb, whenLost } from '../driver-errors.ts';
 import { LogicEdges } from '../logic-edges.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
+import type { CommonSettings, InstrumentEvent, InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
+import { watchSilence } from '../silence-watch.ts';
+import { streamOf } from '../stream-info.ts';
 import {
   type ConnectInfo,
   encodeFrame,
@@ -43,6 +40,8 @@ import {
   js220Usb,
 } from './spec.ts';
 import { inputsOf, Js220Decoder } from './streams.ts';
+
+const badSetting = settingError('js220');
 
 export interface Js220Settings extends CommonSettings {
   /** `auto`, or a range as the instrument calls it. Default `auto`. */
@@ -85,21 +84,18 @@ const SILENCE_MS = 700;
 const SILENCE_CHECK_MS = 200;
 const MAX_TOPICS = 4096;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** Joulescope JS220 over USB. */
 export class Js220 implements PowerInstrument<Js220Settings> {
   readonly #usb: UsbDevice;
   readonly #time: TimeSource;
   readonly #epoch_ns: bigint;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: js220Tick_Hz, kind: 'instrument', epoch_ns: null }];
   /** It measures only. */
   readonly supply = null;
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #connected: ConnectInfo | null = null;
   #settings: Js220Settings | null = null;
   #divisor = 1;
@@ -127,10 +123,11 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   constructor(usb: UsbDevice, options: Js220Options = {}) {
     this.#usb = usb;
     this.#time = options.time ?? realTime;
+    this.#order = new CallOrder(usb.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
     this.#epoch_ns = options.epoch_ns ?? BigInt(Date.now()) * 1_000_000n - BigInt(Math.round(this.#time.now_ns()));
-    usb.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    whenLost(usb.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -159,47 +156,38 @@ export class Js220 implements PowerInstrument<Js220Settings> {
         remedy: 'unplug it, plug it in again, and update its firmware if that does not help',
       });
     }
-    this.#state = 'open';
     const serial = this.#usb.serial;
-    this.#identity = {
+    return this.#order.opened({
       family: 'js220',
       model: js220Accuracy.model,
       serial,
       firmware: versionText(info.firmware),
       hardware: versionText(info.hardware),
-      simulated: isSimulatedSerial(serial),
-      connection: this.#usb.name,
       rates_Hz: this.#divisors()
         .map((divisor) => js220FullRate_Hz / divisor)
         .reverse(),
       supplyRange_V: null,
       notices: this.#canDecimate() ? [] : ['its firmware is older than 1.3.0: it can sample at 1 MHz only'],
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Js220Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     const divisor = js220FullRate_Hz / (settings.rate_Hz ?? js220FullRate_Hz);
     if (!this.#divisors().includes(divisor)) {
-      throw this.#badSetting('rate_Hz', `is ${settings.rate_Hz}`, `choose from ${this.describe().rates_Hz.join(', ')}`);
+      throw badSetting('rate_Hz', `is ${settings.rate_Hz}`, `choose from ${this.describe().rates_Hz.join(', ')}`);
     }
     if ((settings.logicInputs?.length ?? 0) > js220Inputs.length) {
-      throw this.#badSetting(
-        'logicInputs',
-        'names more than 5 inputs',
-        'name GPI 0 to 3 and the trigger input at most',
-      );
+      throw badSetting('logicInputs', 'names more than 5 inputs', 'name GPI 0 to 3 and the trigger input at most');
     }
     const statisticsCount =
       settings.statistics_Hz === undefined ? null : Math.round(js220FullRate_Hz / settings.statistics_Hz);
     if (statisticsCount !== null && !(statisticsCount >= 1000 && statisticsCount < 2 ** 24)) {
-      throw this.#badSetting('statistics_Hz', `is ${settings.statistics_Hz}`, 'choose 0.06 to 1000');
+      throw badSetting('statistics_Hz', `is ${settings.statistics_Hz}`, 'choose 0.06 to 1000');
     }
     const values: [topic: string, value: number][] = [
       ...this.#rangeValues('s/i/range', 'currentRange', settings.currentRange ?? 'auto'),
@@ -214,30 +202,23 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     this.#settings = settings;
     this.#divisor = divisor;
     this.#statisticsCount = statisticsCount;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
     const settings = this.#settings;
-    if (!settings) throw this.#wrongOrder('streams', 'configure()');
-    const main: StreamInfo = {
+    if (!settings) throw this.#order.wrong('streams', 'configure()');
+    const main = streamOf({
       id: MAIN,
-      rail: 'main',
       clock: CLOCK,
       ticksPerSample: 2 * this.#divisor,
       quantities: this.#withPower ? ['current', 'voltage', 'power'] : ['current', 'voltage'],
       precision: 'f32',
       semantics: 'mean-forward',
-      groupDelay_s: null,
-      scale: {},
-      assumedVoltage_V: null,
       ranges: this.#ranges(),
-      logicInputs: [],
-      calibration: null,
-    };
+    });
     const streams = [main];
-    const inputs = this.#inputs;
-    if (inputs.some((name) => name !== '')) {
+    if (this.#hasInputs) {
       streams.push({
         ...main,
         id: INPUTS,
@@ -245,7 +226,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
         quantities: [],
         semantics: 'point',
         ranges: [],
-        logicInputs: [...inputs],
+        logicInputs: [...this.#inputs],
       });
     }
     if (this.#statisticsCount !== null) {
@@ -257,7 +238,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     const logic = inputsOf(this.#inputs);
     const names: Js220StreamName[] = ['range', 'current', 'voltage'];
     // At full rate the bus has no room for the power, which is the product anyway.
@@ -278,7 +259,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     await this.#input?.stop();
     this.#listen(STREAM_TRANSFER);
     this.#invalidFrames = this.#frames.invalid;
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     const now_ns = this.#time.now_ns();
     this.#advanced = { main: 0, inputs: 0, main_ns: now_ns, inputs_ns: now_ns };
     this.#watch();
@@ -286,17 +267,17 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'sampling') return;
+    if (!this.#order.isSampling()) return;
     await wait(this.#time, STOP_DRAIN_MS);
     // The instrument may have vanished meanwhile.
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     await this.#switchOff();
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state === 'closed') {
+    if (this.#order.isClosed()) {
       // An open() that failed may have left the link up.
       if (this.#input) await this.#control(js220Request.disconnect).catch(() => {});
       await this.#input?.stop();
@@ -304,7 +285,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
       return;
     }
     await this.stop().catch(() => {});
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#stopWatching();
     await this.#control(js220Request.disconnect).catch(() => {});
     await this.#input?.stop();
@@ -316,12 +297,12 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     return this.#settings?.logicInputs ?? js220Inputs;
   }
 
-  get #withPower(): boolean {
-    return this.#settings?.power ?? this.#divisor > 1;
+  get #hasInputs(): boolean {
+    return this.#inputs.some((name) => name !== '');
   }
 
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
+  get #withPower(): boolean {
+    return this.#settings?.power ?? this.#divisor > 1;
   }
 
   #canDecimate(): boolean {
@@ -366,7 +347,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     const found = options.find(({ names }) => names.some((other) => plain(other) === plain(name)));
     if (found) return found.value;
     const known = options.map(({ names }) => names[0]).join(', ');
-    throw this.#badSetting(setting, `is ${name}`, `choose from ${known}`);
+    throw badSetting(setting, `is ${name}`, `choose from ${known}`);
   }
 
   async #control(request: number): Promise<number> {
@@ -422,12 +403,11 @@ export class Js220 implements PowerInstrument<Js220Settings> {
         else if (port === js220Port.control) this.#controlMessage(chunk.subarray(start, end), arrival_ns);
         else if (port === js220Port.pubsub) this.#publication(parsePublish(chunk.subarray(start, end)));
       });
-      if (!this.#isSampling()) return;
+      if (!this.#order.isSampling()) return;
       for (const item of this.#decoder!.drain()) this.#emit(item, arrival_ns);
       this.#noticeProgress(arrival_ns);
     } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      this.#fail(error, 'invalid');
+      this.#fail(expected(error), 'invalid');
     }
   }
 
@@ -451,7 +431,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
         this.#decoder?.timeMap(message.timeMap);
         break;
       case 'unknown':
-        if (!this.#unknownOps.has(message.code) && this.#isSampling()) {
+        if (!this.#unknownOps.has(message.code) && this.#order.isSampling()) {
           this.#event(
             'info',
             `a control message of unknown kind ${message.code}: its firmware is newer than this driver`,
@@ -473,7 +453,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   }
 
   #streamMessage(port: number, chunk: Uint8Array, start: number, end: number, arrival_ns: number): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     if (this.#decoder!.message(port, chunk, start, end)) return;
     if (this.#statisticsCount === null || port !== js220Port.stream + js220Streams.statistics.index) return;
     this.#statistics(chunk.subarray(start, end), arrival_ns);
@@ -488,10 +468,10 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     const firstTick = record.firstTick - origin;
     if (this.#statisticsEnd !== null && firstTick > this.#statisticsEnd) {
       const count = Math.round((firstTick - this.#statisticsEnd) / ticksPerSample);
-      this.#chunks.next({ kind: 'gap', stream: STATISTICS, firstTick: this.#statisticsEnd, count, cause: 'dropped' });
+      this.#chunks.gap(STATISTICS, this.#statisticsEnd, count, 'dropped');
     }
     this.#statisticsEnd = firstTick + ticksPerSample;
-    this.#chunks.next({
+    this.#chunks.emit({
       kind: 'block',
       stream: STATISTICS,
       firstTick,
@@ -508,24 +488,23 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     const isInput = item.stream === INPUTS;
     if (item.kind === 'gap') {
       if (isInput) this.#edges!.gap(item);
-      this.#chunks.next(item);
+      this.#chunks.emit(item);
       return;
     }
     item.arrival_ns = arrival_ns;
     if (!isInput && this.#withPower && !item.power) item.power = product(item);
     const edges = isInput ? this.#edges!.push(item) : null;
-    this.#chunks.next(item);
-    if (edges) this.#chunks.next(edges);
-    const isEdgeSource = isInput || this.#inputs.every((name) => name === '');
+    this.#chunks.emit(item);
+    if (edges) this.#chunks.emit(edges);
+    const isEdgeSource = isInput || !this.#hasInputs;
     if (isEdgeSource) {
       const upTo = item.firstTick + (item.length - 1) * item.ticksPerSample;
-      this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo });
+      this.#chunks.progress(upTo);
     }
   }
 
   #event(code: InstrumentEvent['code'], text: string): void {
-    const tick = this.#decoder?.nextTick ?? 0;
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick, text, arrival_ns: this.#time.now_ns() });
+    this.#chunks.event(code, text, this.#decoder?.nextTick ?? 0);
   }
 
   #noticeProgress(now_ns: number): void {
@@ -544,30 +523,22 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   }
 
   #watch(): void {
-    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
+    const lastSign_ns = () => {
       const { main_ns, inputs_ns } = this.#advanced;
-      const hasInputs = this.#inputs.some((name) => name !== '');
-      const oldest_ns = hasInputs ? Math.min(main_ns, inputs_ns) : main_ns;
-      if (this.#time.now_ns() - oldest_ns < SILENCE_MS * 1e6) {
-        this.#watch();
-        return;
-      }
-      const which = oldest_ns === main_ns ? 'current and voltage' : 'the inputs';
+      return this.#hasInputs ? Math.min(main_ns, inputs_ns) : main_ns;
+    };
+    const watch = { every_ms: SILENCE_CHECK_MS, limit_ms: SILENCE_MS, lastSign_ns };
+    this.#stopWatching = watchSilence(this.#time, watch, () => {
+      const which = lastSign_ns() === this.#advanced.main_ns ? 'current and voltage' : 'the inputs';
       const why = this.#decoder!.isMapped ? '' : ' (the instrument never told where its sample counter stands)';
-      this.#fail(
-        new DeviceError('device.stalled', {
-          where: this.#usb.name,
-          problem: `no samples of ${which} for ${SILENCE_MS} ms${why}`,
-          remedy: 'plug the JS220 into another USB port (no hub), close other programs that use it, and start again',
-        }),
-        'unknown',
-      );
+      const problem = `no samples of ${which} for ${SILENCE_MS} ms${why}`;
+      this.#fail(stalledOnUsb(this.#usb.name, 'JS220', problem), 'unknown');
     });
   }
 
   #endSampling(): void {
     this.#stopWatching();
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
   }
 
   async #switchOff(): Promise<void> {
@@ -577,15 +548,15 @@ export class Js220 implements PowerInstrument<Js220Settings> {
 
   /** Ends the streams with a Gap of unknown length and the error. */
   #fail(error: DeviceError, cause: Gap['cause']): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     const decoder = this.#decoder!;
-    this.#chunks.next({ kind: 'gap', stream: MAIN, firstTick: decoder.nextTick, count: null, cause });
-    if (this.#inputs.some((name) => name !== '')) {
-      this.#chunks.next({ kind: 'gap', stream: INPUTS, firstTick: decoder.nextInputTick, count: null, cause });
+    this.#chunks.gap(MAIN, decoder.nextTick, null, cause);
+    if (this.#hasInputs) {
+      this.#chunks.gap(INPUTS, decoder.nextInputTick, null, cause);
     }
     if (cause !== 'unplugged') this.#switchOff().catch(() => {});
-    this.#chunks.error(error);
+    this.#chunks.fail(error);
   }
 
   #refused(what: string, answer: string): DeviceError {
@@ -594,18 +565,6 @@ export class Js220 implements PowerInstrument<Js220Settings> {
       problem: `the instrument refused ${what}: ${answer}`,
       remedy: 'unplug it, plug it in again, and update its firmware if that does not help',
     });
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#usb.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
-  }
-
-  #badSetting(setting: string, problem: string, remedy: string): UsageError {
-    return new UsageError('instrument.setting', { where: `js220 setting ${setting}`, problem, remedy });
   }
 }
 

@@ -1,21 +1,23 @@
-import { Subject } from 'rxjs';
 import { z } from 'zod';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
 import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  type InstrumentSupply,
-  isSimulatedSerial,
-  type PowerInstrument,
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { settingError, whenLost } from '../driver-errors.ts';
+import type {
+  CommonSettings,
+  InstrumentEvent,
+  InstrumentIdentity,
+  InstrumentSupply,
+  PowerInstrument,
 } from '../power-instrument.ts';
-import { checkSupplyVoltage } from '../supply-limit.ts';
+import { watchSilence } from '../silence-watch.ts';
+import { streamOf } from '../stream-info.ts';
+import { checkSupplyVoltage, noSupplyVoltage } from '../supply-limit.ts';
 import { compareVersions, type Lpm01aFormat, type Lpm01aItem, Lpm01aParser, milli, parseVersion } from './protocol.ts';
 import {
   lpm01aAccuracy,
@@ -25,6 +27,8 @@ import {
   lpm01aSupply_V,
   lpm01aTimestampSamples,
 } from './spec.ts';
+
+const badSetting = settingError('lpm01a');
 
 /** What a rig file may say under `settings`. */
 export const lpm01aSettingsSchema = z.strictObject({
@@ -83,8 +87,6 @@ const HOLD_FROM_HZ = 1000;
 /** An event lies within +/- 1 sample of its place in the stream: rectangular. */
 const EVENT_U_TICKS = 1 / Math.sqrt(3);
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 interface Answer {
   ok: boolean;
   text: string;
@@ -94,11 +96,10 @@ interface Answer {
 export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   readonly #port: ByteStream;
   readonly #time: TimeSource;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #settings: Lpm01aSettings | null = null;
   #rate_Hz = DEFAULT_RATE_HZ;
   #voltage_V: number | null = null;
@@ -128,10 +129,11 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   constructor(port: ByteStream, options: Lpm01aOptions = {}) {
     this.#port = port;
     this.#time = options.time ?? realTime;
+    this.#order = new CallOrder(port.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
     port.onData((bytes) => this.#receive(bytes));
-    port.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    whenLost(port.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -149,25 +151,20 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
       notices.push(`firmware ${firmware} is newer than ${lpm01aFirmware}, the newest that is known`);
     }
     if (!/\bok\b/i.test(status)) notices.push(`its status was: ${status}`);
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'lpm01a',
       model: lpm01aAccuracy.model,
       serial,
       firmware,
       hardware: null,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#port.name,
       rates_Hz: lpm01aRates_Hz,
       supplyRange_V: lpm01aSupply_V,
       notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   /**
@@ -175,7 +172,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
    * off; DeviceError `device.refused` with the board's own words
    */
   async configure(settings: Lpm01aSettings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     const rate_Hz = settings.rate_Hz ?? DEFAULT_RATE_HZ;
     const format = settings.format ?? (rate_Hz <= lpm01aAsciiMax_Hz ? 'ascii_dec' : 'bin_hexa');
     const output = settings.output ?? 'energy';
@@ -197,7 +194,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     await this.#demand(`freq ${frequency(rate_Hz)}`);
     this.#rate_Hz = rate_Hz;
     this.#settings = { ...settings, rate_Hz, format, output };
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get clocks(): readonly ClockInfo[] {
@@ -206,24 +203,19 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
 
   get streams(): readonly StreamInfo[] {
     const settings = this.#settings;
-    if (!settings) throw this.#wrongOrder('streams', 'configure()');
+    if (!settings) throw this.#order.wrong('streams', 'configure()');
     const range = settings.acquisition === 'stat' ? 1 : 0;
     return [
-      {
+      streamOf({
         id: STREAM,
-        rail: 'main',
         clock: CLOCK,
         ticksPerSample: 1,
         quantities: [settings.output!],
         precision: 'f64',
         semantics: 'mean-forward',
-        groupDelay_s: null,
-        scale: {},
         assumedVoltage_V: settings.output === 'current' ? this.#voltage_V : null,
         ranges: rangesOf(lpm01aAccuracy).filter((info) => info.index === range),
-        logicInputs: [],
-        calibration: null,
-      },
+      }),
     ];
   }
 
@@ -236,22 +228,22 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     const { format, trigger } = this.#settings!;
     this.#parser = new Lpm01aParser(format!);
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     try {
       await this.#demand('start');
     } catch (error) {
-      if (this.#isSampling()) this.#state = 'configured';
+      if (this.#order.isSampling()) this.#order.moveTo('configured');
       throw error;
     }
     this.#lastSign_ns = trigger === 'd7' ? Number.POSITIVE_INFINITY : this.#time.now_ns();
-    if (this.#isSampling()) this.#watch();
+    if (this.#order.isSampling()) this.#watch();
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'sampling') return;
+    if (!this.#order.isSampling()) return;
     const ended = new Promise<void>((resolve) => {
       this.#ended = resolve;
     });
@@ -264,46 +256,40 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
       throw error;
     });
     await wait(this.#time, AFTER_END_MS);
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state !== 'closed') {
+    if (!this.#order.isClosed()) {
       await this.stop().catch(() => {});
       await this.#supplyOff().catch(() => {});
     }
     if (this.#hasControl) await this.#command('hrc').catch(() => {});
     this.#hasControl = false;
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#stopWatching();
     this.#chunks.complete();
     await this.#port.close();
   }
 
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
-  }
-
   #check(settings: Lpm01aSettings, rate_Hz: number, format: Lpm01aFormat, output: string): void {
-    const bad = (setting: string, problem: string, remedy: string) =>
-      new UsageError('instrument.setting', { where: `lpm01a setting ${setting}`, problem, remedy });
     if (!lpm01aRates_Hz.some((rate) => rate === rate_Hz)) {
-      throw bad('rate_Hz', `the board has no ${rate_Hz} Hz`, `choose from ${lpm01aRates_Hz.join(', ')}`);
+      throw badSetting('rate_Hz', `the board has no ${rate_Hz} Hz`, `choose from ${lpm01aRates_Hz.join(', ')}`);
     }
     if (format === 'ascii_dec' && rate_Hz > lpm01aAsciiMax_Hz) {
-      throw bad(
+      throw badSetting(
         'format',
         `ascii_dec stops after a second or less at ${rate_Hz} Hz`,
         'use bin_hexa, or 5000 Hz at most',
       );
     }
     if (settings.functionMode === 'high' && output !== 'current') {
-      throw bad('functionMode', 'high exists for output current only', 'use optim, or output current');
+      throw badSetting('functionMode', 'high exists for output current only', 'use optim, or output current');
     }
     if (settings.logicInputs && settings.logicInputs.length > 1) {
-      throw bad('logicInputs', 'names more than one input', 'name the one trigger input, D7');
+      throw badSetting('logicInputs', 'names more than one input', 'name the one trigger input, D7');
     }
   }
 
@@ -333,13 +319,13 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     });
     const lost = this.#port.closed.then((reason): never => {
       if (reason.kind === 'lost') throw reason.error;
-      throw this.#wrongOrder(command, 'open()');
+      throw this.#order.wrong(command, 'open()');
     });
     // The write below may reject first.
     lost.catch(() => {});
     await this.#write(command);
     const onTimeout = () =>
-      this.#identity === null && this.#received !== ''
+      this.#order.identity === null && this.#received !== ''
         ? this.#wrongDevice(JSON.stringify(this.#received.slice(0, 60)))
         : silent(this.#port.name, `the command ${command} of an LPM01A`, ANSWER_MS);
     const result = await within(this.#time, ANSWER_MS, Promise.race([answer, lost]), onTimeout).finally(() => {
@@ -390,21 +376,15 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
 
   async #setVoltage(voltage_V: number): Promise<void> {
     checkSupplyVoltage(voltage_V, lpm01aSupply_V, this.#settings?.maxVoltage_V, this.#port.name);
-    if (this.#state !== 'configured') throw this.#wrongOrder('setVoltage()', 'configure(), before start()');
+    this.#order.check('setVoltage()');
     await this.#demand(`volt ${milli(voltage_V)}`);
     this.#voltage_V = voltage_V;
   }
 
   async #supplyOn(): Promise<void> {
-    if (this.#voltage_V === null) {
-      throw new UsageError('supply.no-voltage', {
-        where: this.#port.name,
-        problem: 'the supply has no voltage yet',
-        remedy: 'set supply.voltage_V in the rig file; there is no default',
-      });
-    }
+    if (this.#voltage_V === null) throw noSupplyVoltage(this.#port.name);
     await this.#demand('pwr on nostatus');
-    if (this.#isSampling()) this.#event('supply', 'supply on');
+    if (this.#order.isSampling()) this.#event('supply', 'supply on');
   }
 
   async #supplyOff(): Promise<void> {
@@ -412,30 +392,30 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     if (!answer.ok) {
       throw new DeviceError('device.firmware', {
         where: this.#port.name,
-        problem: `firmware ${this.#identity?.firmware ?? '(unknown)'} rejects \`pwr off\`, so its supply cannot be kept off`,
+        problem: `firmware ${this.#order.identity?.firmware ?? '(unknown)'} rejects \`pwr off\`, so its supply cannot be kept off`,
         remedy: `update the board to firmware ${lpm01aFirmware} or newer`,
       });
     }
-    if (this.#isSampling()) this.#event('supply', 'supply off');
+    if (this.#order.isSampling()) this.#event('supply', 'supply off');
   }
 
   #receive(bytes: Uint8Array): void {
     const arrival_ns = this.#time.now_ns();
     this.#lastBytes_ns = arrival_ns;
-    if (this.#state === 'closed' && this.#received.length < 1000) {
+    if (this.#order.isClosed() && this.#received.length < 1000) {
       this.#received += Buffer.from(bytes).toString('latin1');
     }
     const before = this.#tick;
     for (const item of this.#parser.push(bytes)) this.#take(item, arrival_ns);
-    if (this.#isSampling() && this.#tick > before) {
-      this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: this.#tick - 1 });
+    if (this.#order.isSampling() && this.#tick > before) {
+      this.#chunks.progress(this.#tick - 1);
     }
   }
 
   #take(item: Lpm01aItem, arrival_ns: number): void {
     if (item.kind === 'answer') this.#awaited?.(item);
     else if (item.kind === 'detail') this.#refusal?.(item.text);
-    else if (this.#isSampling()) this.#takeSampling(item, arrival_ns);
+    else if (this.#order.isSampling()) this.#takeSampling(item, arrival_ns);
     else if (item.kind === 'text' || item.kind === 'error') this.#value?.(item.text);
     // `pwr` may be answered by its effect alone.
     if (item.kind === 'power') this.#awaited?.({ ok: true, text: `pwr ${item.on ? 'on' : 'off'}` });
@@ -516,19 +496,19 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     this.#tick += values.length;
     this.#sinceStamp += values.length;
     if (this.#isHolding) this.#held.push(block);
-    else this.#chunks.next(block);
+    else this.#chunks.emit(block);
   }
 
   #gap(count: number, cause: GapCause): void {
     if (count <= 0) return;
     this.#release();
-    this.#chunks.next({ kind: 'gap', stream: STREAM, firstTick: this.#tick, count, cause });
+    this.#chunks.gap(STREAM, this.#tick, count, cause);
     this.#tick += count;
     this.#sinceStamp += count;
   }
 
   #release(): void {
-    for (const block of this.#held.splice(0)) this.#chunks.next(block);
+    for (const block of this.#held.splice(0)) this.#chunks.emit(block);
   }
 
   /** Between two time-stamps lie 1000 samples for each 1000 sampling intervals that passed. */
@@ -573,7 +553,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     this.#lastEvent = number;
     const channel = this.#settings!.logicInputs?.[0] ?? 'D7';
     // The board writes `ris` for falling edges, too; `eventsrc d7 fal` lets only these through.
-    this.#chunks.next({
+    this.#chunks.emit({
       kind: 'edges',
       edges: [
         { clock: CLOCK, tick: this.#tick, u_ticks: EVENT_U_TICKS, channel, polarity: 'fall', seq: number, arrival_ns },
@@ -582,17 +562,14 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   }
 
   #event(code: InstrumentEvent['code'], text: string): void {
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick: this.#tick, text, arrival_ns: this.#time.now_ns() });
+    this.#chunks.event(code, text, this.#tick);
   }
 
   #watch(): void {
-    const limit_ns = Math.max(SILENCE_S, 1.5 / this.#rate_Hz) * 1e9;
-    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
-      if (this.#time.now_ns() - this.#lastSign_ns < limit_ns) {
-        this.#watch();
-        return;
-      }
-      this.#failWith('device.stalled', `no samples for ${(limit_ns / 1e9).toFixed(1)} s`, [
+    const limit_s = Math.max(SILENCE_S, 1.5 / this.#rate_Hz);
+    const watch = { every_ms: SILENCE_CHECK_MS, limit_ms: limit_s * 1e3, lastSign_ns: () => this.#lastSign_ns };
+    this.#stopWatching = watchSilence(this.#time, watch, () => {
+      this.#failWith('device.stalled', `no samples for ${limit_s.toFixed(1)} s`, [
         'plug the board into another USB port, close other programs that use it, and start again',
       ]);
     });
@@ -600,7 +577,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
 
   #endSampling(): void {
     this.#stopWatching();
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     this.#release();
   }
 
@@ -610,10 +587,10 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
 
   /** Ends the stream with a Gap of unknown length and the error, and switches the supply off if that can still be done. */
   #fail(error: DeviceError, cause: GapCause): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
-    this.#chunks.next({ kind: 'gap', stream: STREAM, firstTick: this.#tick, count: null, cause });
-    this.#chunks.error(error);
+    this.#chunks.gap(STREAM, this.#tick, null, cause);
+    this.#chunks.fail(error);
     if (cause !== 'unplugged') {
       this.#write('stop')
         .then(() => this.#supplyOff())
@@ -626,14 +603,6 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
       where: this.#port.name,
       problem: `expected the answers of an LPM01A, found ${found}`,
       remedy: 'choose the port of the LPM01A (USB 0483:5740); close other programs that use it',
-    });
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#port.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
     });
   }
 }

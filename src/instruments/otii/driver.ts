@@ -1,23 +1,27 @@
-import { Subject } from 'rxjs';
 import { z } from 'zod';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Edge, Gap, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  type InstrumentSupply,
-  isSimulatedSerial,
-  type PowerInstrument,
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, gapCauseOf, settingError, whenLost } from '../driver-errors.ts';
+import { PollLoop } from '../poll-loop.ts';
+import type {
+  CommonSettings,
+  InstrumentEvent,
+  InstrumentIdentity,
+  InstrumentSupply,
+  PowerInstrument,
 } from '../power-instrument.ts';
-import { checkSupplyVoltage } from '../supply-limit.ts';
+import { streamOf } from '../stream-info.ts';
+import { checkSupplyVoltage, noSupplyVoltage } from '../supply-limit.ts';
 import { OtiiClient, parseAnalog, parseDigital } from './protocol.ts';
 import { OtiiRecorder } from './recorder.ts';
 import { otiiAccuracy, otiiArcRates_Hz, otiiChunk, otiiInputs } from './spec.ts';
+
+const badSetting = settingError('otii');
 
 export interface OtiiSettings extends CommonSettings {
   /** `low` switches between the ranges by itself, `high` stays in the high one. Default: as the device is set. */
@@ -61,19 +65,16 @@ const SUPPLY_RANGE_V = { min: 0, max: Number.POSITIVE_INFINITY };
 const device = z.looseObject({ device_id: z.string(), name: z.string(), type: z.string() });
 type Device = z.infer<typeof device>;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** Qoitech Otii Arc or Ace through the TCP server of the Otii application. */
 export class Otii implements PowerInstrument<OtiiSettings> {
   readonly #stream: ByteStream;
   readonly #time: TimeSource;
   readonly #options: OtiiOptions;
   readonly #client: OtiiClient;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #device: Device | null = null;
   #project: number | null = null;
   #settings: OtiiSettings | null = null;
@@ -85,18 +86,23 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   #recorder: OtiiRecorder | null = null;
   #edgeIndex = [0, 0];
   #edgeSeq = [0, 0];
-  #cancelPoll: () => void = () => {};
-  #polling: Promise<void> = Promise.resolve();
+  readonly #polls: PollLoop;
   #lastData_ns = 0;
 
   constructor(stream: ByteStream, options: OtiiOptions = {}) {
     this.#stream = stream;
     this.#time = options.time ?? realTime;
+    this.#order = new CallOrder(stream.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
+    this.#polls = new PollLoop(
+      this.#time,
+      () => this.#pollOnce(),
+      (error) => this.#failWith(error),
+    );
     this.#options = options;
     this.#client = new OtiiClient(stream, this.#time, (text) => this.#information(text));
-    stream.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    whenLost(stream.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -107,31 +113,26 @@ export class Otii implements PowerInstrument<OtiiSettings> {
     });
     this.#device = this.#choose(found.devices);
     const serial = this.#device.device_id;
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'otii',
       model: `Otii ${this.#device.type}`,
       serial,
       firmware: null,
       hardware: version === null ? null : `Otii server ${version}`,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#stream.name,
       rates_Hz: [],
       supplyRange_V: SUPPLY_RANGE_V,
       notices: [],
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: OtiiSettings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     if ((settings.logicInputs?.length ?? 0) > otiiInputs.length) {
-      throw this.#badSetting('logicInputs', 'names more than 2 inputs', 'name GPI 1 and GPI 2 at most');
+      throw badSetting('logicInputs', 'names more than 2 inputs', 'name GPI 1 and GPI 2 at most');
     }
     await this.#useProject();
     await this.#deviceCommand('arc_add_to_project');
@@ -148,7 +149,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
     }
     this.#rates_Hz = await this.#findRates(settings.rate_Hz);
     this.#settings = settings;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get clocks(): readonly ClockInfo[] {
@@ -156,23 +157,17 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   get streams(): readonly StreamInfo[] {
-    if (!this.#settings) throw this.#wrongOrder('streams', 'configure()');
+    if (!this.#settings) throw this.#order.wrong('streams', 'configure()');
     return [
-      {
+      streamOf({
         id: STREAM,
-        rail: 'main',
         clock: CLOCK,
         ticksPerSample: 1,
         quantities: ['current', 'voltage'],
         precision: 'f64',
         semantics: 'mean-forward',
-        groupDelay_s: null,
-        scale: {},
-        assumedVoltage_V: null,
         ranges: rangesOf(otiiAccuracy),
-        logicInputs: [],
-        calibration: null,
-      },
+      }),
     ];
   }
 
@@ -186,7 +181,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     await this.#client.request('project_start_recording', { project_id: this.#project });
     const { recording_id } = await this.#client.ask(
       z.looseObject({ recording_id: z.number() }),
@@ -196,39 +191,34 @@ export class Otii implements PowerInstrument<OtiiSettings> {
     this.#recording = recording_id;
     this.#recorder = new OtiiRecorder(STREAM, this.#rates_Hz, this.#stream.name);
     this.#lastData_ns = this.#time.now_ns();
-    this.#state = 'sampling';
-    this.#schedule();
+    this.#order.moveTo('sampling');
+    this.#polls.schedule(POLL_MS);
   }
 
   async stop(): Promise<void> {
-    if (!this.#isSampling()) return;
-    this.#cancelPoll();
-    await this.#polling;
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
+    await this.#polls.end();
+    if (!this.#order.isSampling()) return;
     try {
       await this.#client.request('project_stop_recording', { project_id: this.#project });
       await this.#poll();
     } catch (error) {
       this.#failWith(error);
     }
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state !== 'closed') {
+    if (!this.#order.isClosed()) {
       await this.stop().catch(() => {});
-      this.#cancelPoll();
+      this.#polls.cancel();
       if (this.#hasSwitchedOn) await this.#supplyOff().catch(() => {});
-      this.#state = 'closed';
+      this.#order.moveTo('closed');
       this.#chunks.complete();
     }
     await this.#stream.close();
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   async #logIn(): Promise<void> {
@@ -274,7 +264,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   async #findRates(wanted_Hz: number | undefined): Promise<{ current: number; voltage: number }> {
     if (this.#device!.type === 'Arc') {
       if (wanted_Hz !== undefined && wanted_Hz !== otiiArcRates_Hz.current) {
-        throw this.#badSetting('rate_Hz', `is ${wanted_Hz}`, `leave it out: an Arc has ${otiiArcRates_Hz.current} Hz`);
+        throw badSetting('rate_Hz', `is ${wanted_Hz}`, `leave it out: an Arc has ${otiiArcRates_Hz.current} Hz`);
       }
       return otiiArcRates_Hz;
     }
@@ -292,26 +282,16 @@ export class Otii implements PowerInstrument<OtiiSettings> {
       }),
     );
     if (!Number.isInteger(current! / voltage!)) {
-      throw this.#badSetting(
-        'rate_Hz',
-        `gives ${current} Hz of current and ${voltage} Hz of voltage`,
-        'choose one rate',
-      );
+      throw badSetting('rate_Hz', `gives ${current} Hz of current and ${voltage} Hz of voltage`, 'choose one rate');
     }
     return { current: current!, voltage: voltage! };
   }
 
-  #schedule(): void {
-    this.#cancelPoll = this.#time.after(POLL_MS, () => {
-      this.#polling = this.#poll().then(
-        () => {
-          if (!this.#isSampling()) return;
-          if (this.#time.now_ns() - this.#lastData_ns < SILENCE_MS * 1e6) this.#schedule();
-          else this.#fail(this.#stalled(), 'unknown');
-        },
-        (error) => this.#failWith(error),
-      );
-    });
+  async #pollOnce(): Promise<void> {
+    await this.#poll();
+    if (!this.#order.isSampling()) return;
+    if (this.#time.now_ns() - this.#lastData_ns < SILENCE_MS * 1e6) this.#polls.schedule(POLL_MS);
+    else this.#fail(this.#stalled(), 'unknown');
   }
 
   async #poll(): Promise<void> {
@@ -327,14 +307,14 @@ export class Otii implements PowerInstrument<OtiiSettings> {
       const name = (this.#settings!.logicInputs ?? otiiInputs)[k];
       if (name) await this.#readEdges(k, input, name, arrival_ns);
     }
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     for (const item of items) {
       if (item.kind === 'block') item.arrival_ns = arrival_ns;
-      this.#chunks.next(item);
+      this.#chunks.emit(item);
     }
     if (recorder.nextTick === before) return;
     this.#lastData_ns = arrival_ns;
-    this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: recorder.nextTick - 1 });
+    this.#chunks.progress(recorder.nextTick - 1);
   }
 
   #channelData(channel: string): Record<string, unknown> {
@@ -379,7 +359,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
         arrival_ns,
       }),
     );
-    if (edges.length > 0 && this.#isSampling()) this.#chunks.next({ kind: 'edges', edges });
+    if (edges.length > 0 && this.#order.isSampling()) this.#chunks.emit({ kind: 'edges', edges });
   }
 
   async #setVoltage(voltage_V: number): Promise<void> {
@@ -389,13 +369,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   async #supplyOn(): Promise<void> {
-    if (!this.#isVoltageSet) {
-      throw new UsageError('supply.no-voltage', {
-        where: this.#stream.name,
-        problem: 'the supply has no voltage yet',
-        remedy: 'set supply.voltage_V in the rig file; there is no default',
-      });
-    }
+    if (!this.#isVoltageSet) throw noSupplyVoltage(this.#stream.name);
     this.#hasSwitchedOn = true;
     await this.#deviceCommand('arc_set_main', { enable: true });
   }
@@ -406,7 +380,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   #information(text: string): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#event('info', text);
     if (!GONE.test(text)) return;
     const error = new DeviceError('device.vanished', {
@@ -418,8 +392,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   #event(code: InstrumentEvent['code'], text: string): void {
-    const tick = this.#recorder?.nextTick ?? 0;
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick, text, arrival_ns: this.#time.now_ns() });
+    this.#chunks.event(code, text, this.#recorder?.nextTick ?? 0);
   }
 
   #stalled(): DeviceError {
@@ -431,30 +404,18 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   }
 
   #failWith(error: unknown): void {
-    if (!(error instanceof DeviceError)) throw error;
-    this.#fail(error, error.code === 'device.vanished' ? 'unplugged' : 'unknown');
+    const failure = expected(error);
+    this.#fail(failure, gapCauseOf(failure));
   }
 
   /** Ends the stream with a Gap of unknown length and the error; the supply goes off if the server can still be asked. */
   #fail(error: DeviceError, cause: Gap['cause']): void {
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
-    this.#cancelPoll();
-    this.#chunks.next({ kind: 'gap', stream: STREAM, firstTick: this.#recorder!.nextTick, count: null, cause });
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
+    this.#polls.cancel();
+    this.#chunks.gap(STREAM, this.#recorder!.nextTick, null, cause);
     if (this.#hasSwitchedOn) this.#supplyOff().catch(() => {});
     this.#client.request('project_stop_recording', { project_id: this.#project }).catch(() => {});
-    this.#chunks.error(error);
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#stream.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
-  }
-
-  #badSetting(setting: string, problem: string, remedy: string): UsageError {
-    return new UsageError('instrument.setting', { where: `otii setting ${setting}`, problem, remedy });
+    this.#chunks.fail(error);
   }
 }

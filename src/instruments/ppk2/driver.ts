@@ -1,23 +1,20 @@
-import { Subject } from 'rxjs';
 import { z } from 'zod';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
-import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import { DeviceError } from '../../signal/errors.ts';
+import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
 import { ArrivalCheck, type LateNote } from '../arrival-check.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, settingError, stalledOnUsb, whenLost } from '../driver-errors.ts';
 import { LogicEdges } from '../logic-edges.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  type InstrumentSupply,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
-import { checkSupplyVoltage } from '../supply-limit.ts';
+import type { CommonSettings, InstrumentIdentity, InstrumentSupply, PowerInstrument } from '../power-instrument.ts';
+import { SaturationNotice } from '../saturation.ts';
+import { watchSilence } from '../silence-watch.ts';
+import { streamOf } from '../stream-info.ts';
+import { checkSupplyVoltage, noSupplyVoltage } from '../supply-limit.ts';
 import {
   completeMetadata,
   Ppk2Decoder,
@@ -28,6 +25,8 @@ import {
   SpikeFilter,
 } from './protocol.ts';
 import { ppk2Accuracy, ppk2Hardware, ppk2Ranges, ppk2Rate_Hz, ppk2Supply_V } from './spec.ts';
+
+const badSetting = settingError('ppk2');
 
 /** What a rig file may say under `settings`. */
 export const ppk2SettingsSchema = z.strictObject({
@@ -75,19 +74,16 @@ const USER_GAIN_TOLERANCE = 0.1;
 /** What the counter of 6 bits cannot see. */
 const COUNTER_MODULUS = 64;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** Nordic Power Profiler Kit II over its first serial port. */
 export class Ppk2 implements PowerInstrument<Ppk2Settings> {
   readonly #port: ByteStream;
   readonly #time: TimeSource;
   readonly #usbSerial: string | null;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: ppk2Rate_Hz, kind: 'instrument', epoch_ns: null }];
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #metadata: Ppk2Metadata | null = null;
   #settings: Ppk2Settings | null = null;
   /** The last RegulatorSet in mV, or null before one. */
@@ -101,16 +97,17 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
   #filter: SpikeFilter | null = null;
   #lastBytes_ns = 0;
   #stopWatching: () => void = () => {};
-  #isOverloaded = false;
+  readonly #saturation = new SaturationNotice();
 
   constructor(port: ByteStream, options: Ppk2Options = {}) {
     this.#port = port;
     this.#time = options.time ?? realTime;
+    this.#order = new CallOrder(port.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
     this.#usbSerial = options.serial ?? null;
     port.onData((bytes) => this.#onBytes(bytes));
-    port.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    whenLost(port.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -130,64 +127,55 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
       metadata.modifiers = { ...metadata.modifiers, UG: new Array(ppk2Ranges).fill(1) };
     }
     this.#metadata = metadata;
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'ppk2',
       model: ppk2Accuracy.model,
       serial,
       firmware: null,
       hardware: metadata.hardware,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#port.name,
       rates_Hz: [ppk2Rate_Hz],
       supplyRange_V: ppk2Supply_V,
       notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Ppk2Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     if (settings.mode !== 'source' && settings.mode !== 'ampere') {
-      throw this.#badSetting('mode', 'is neither source nor ampere', 'say whether the PPK2 supplies the device itself');
+      throw badSetting('mode', 'is neither source nor ampere', 'say whether the PPK2 supplies the device itself');
     }
     if (settings.rate_Hz !== undefined && settings.rate_Hz !== ppk2Rate_Hz) {
-      throw this.#badSetting('rate_Hz', `is not ${ppk2Rate_Hz}`, 'leave it out: a PPK2 has one rate');
+      throw badSetting('rate_Hz', `is not ${ppk2Rate_Hz}`, 'leave it out: a PPK2 has one rate');
     }
     if ((settings.logicInputs?.length ?? 0) > DEFAULT_INPUTS.length) {
-      throw this.#badSetting('logicInputs', 'names more than 8 inputs', 'name D0 to D7 at most');
+      throw badSetting('logicInputs', 'names more than 8 inputs', 'name D0 to D7 at most');
     }
     await this.#switch(false);
     await this.#port.write(ppk2Command.powerMode(settings.mode));
     if (settings.mode === 'ampere') await this.#port.write(ppk2Command.running(true));
     this.#settings = settings;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
     const settings = this.#settings;
-    if (!settings) throw this.#wrongOrder('streams', 'configure()');
+    if (!settings) throw this.#order.wrong('streams', 'configure()');
     const voltage = settings.mode === 'source' ? this.#regulator_mV : null;
-    const stream: StreamInfo = {
+    const stream = streamOf({
       id: STREAM,
-      rail: 'main',
       clock: CLOCK,
       ticksPerSample: 1,
       quantities: ['current'],
       precision: 'f32',
       semantics: 'mean-forward',
-      groupDelay_s: null,
-      scale: {},
       assumedVoltage_V: voltage === null ? (settings.externalVoltage_V ?? null) : voltage / 1000,
       ranges: rangesOf(ppk2Accuracy),
       logicInputs: [...this.#inputs],
-      calibration: null,
-    };
+    });
     return settings.spikeFilter ? [stream, { ...stream, id: FILTERED, logicInputs: [] }] : [stream];
   }
 
@@ -201,7 +189,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     const metadata = this.#metadata!;
     const vdd_mV = this.#regulator_mV ?? metadata.vdd_mV ?? 0;
     this.#decoder = new Ppk2Decoder(metadata.modifiers, vdd_mV, STREAM, this.#port.name);
@@ -209,30 +197,30 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
     this.#edges = new LogicEdges(CLOCK, this.#inputs);
     this.#filter = this.#settings!.spikeFilter ? new SpikeFilter() : null;
     this.#onBytes = (bytes) => this.#sample(bytes);
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     this.#lastBytes_ns = this.#time.now_ns();
     this.#watch();
     await this.#port.write(ppk2Command.start());
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'sampling') return;
+    if (!this.#order.isSampling()) return;
     await this.#port.write(ppk2Command.stop());
     await wait(this.#time, STOP_DRAIN_MS);
     // The instrument may have vanished meanwhile.
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state === 'closed') {
+    if (this.#order.isClosed()) {
       await this.#port.close();
       return;
     }
     await this.stop().catch(() => {});
     await this.#switch(false).catch(() => {});
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#onBytes = () => {};
     this.#stopWatching();
     this.#chunks.complete();
@@ -241,10 +229,6 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
 
   get #inputs(): readonly string[] {
     return this.#settings?.logicInputs ?? DEFAULT_INPUTS;
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   async #readMetadata(): Promise<Ppk2Metadata> {
@@ -293,26 +277,22 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
 
   async #setVoltage(voltage_V: number): Promise<void> {
     checkSupplyVoltage(voltage_V, ppk2Supply_V, this.#settings?.maxVoltage_V, this.#port.name);
-    if (this.#state !== 'configured') throw this.#wrongOrder('setVoltage()', 'configure(), before start()');
+    this.#order.check('setVoltage()');
     const voltage_mV = Math.floor(voltage_V * 1000 + 1e-6);
     await this.#port.write(ppk2Command.regulator(voltage_mV));
     this.#regulator_mV = voltage_mV;
   }
 
   async #supplyOn(): Promise<void> {
-    if (this.#regulator_mV === null) {
-      throw new UsageError('supply.no-voltage', {
-        where: this.#port.name,
-        problem: 'the supply has no voltage yet',
-        remedy: 'set supply.voltage_V in the rig file; there is no default',
-      });
-    }
+    if (this.#regulator_mV === null) throw noSupplyVoltage(this.#port.name);
     await this.#switch(true);
   }
 
   async #switch(on: boolean): Promise<void> {
     await this.#port.write(ppk2Command.running(on));
-    if (on !== this.#isOn && this.#isSampling()) this.#event('supply', `supply ${on ? 'on' : 'off'}`);
+    if (on !== this.#isOn && this.#order.isSampling()) {
+      this.#chunks.event('supply', `supply ${on ? 'on' : 'off'}`, this.#arrivedTick);
+    }
     this.#isOn = on;
   }
 
@@ -325,8 +305,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
       for (const item of items) if (item.kind === 'block') item.arrival_ns = arrival_ns;
       for (const item of this.#arrival!.push(items, decoder.arrivedTick, arrival_ns)) this.#emit(item as DecodedItem);
     } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      this.#fail(error, 'invalid');
+      this.#fail(expected(error), 'invalid');
     }
   }
 
@@ -337,14 +316,18 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
         break;
       case 'gap':
         this.#edges!.gap(item);
-        this.#chunks.next(item);
-        if (this.#filter) this.#chunks.next({ ...item, stream: FILTERED });
+        this.#chunks.emit(item);
+        if (this.#filter) this.#chunks.emit({ ...item, stream: FILTERED });
         break;
       case 'resync':
-        this.#event('resync', `found the border between samples again after ${item.skippedBytes} bytes`, item.tick);
+        this.#chunks.event(
+          'resync',
+          `found the border between samples again after ${item.skippedBytes} bytes`,
+          item.tick,
+        );
         break;
       case 'late':
-        this.#event(
+        this.#chunks.event(
           'loss-estimate',
           `from here on samples arrive ${(item.late_ns / 1e6).toFixed(2)} ms later than before: up to ` +
             `${Math.round((item.late_ns / 1e9) * ppk2Rate_Hz)} samples may be missing, or the computer is slow`,
@@ -356,47 +339,34 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
 
   #emitBlock(block: SampleBlock): void {
     const edges = this.#edges!.push(block);
-    this.#chunks.next(block);
+    this.#chunks.emit(block);
     if (this.#filter) {
       const { logic: _, current, range, ...rest } = block;
-      this.#chunks.next({ ...rest, stream: FILTERED, current: this.#filter.apply(current!, range!), range: range! });
+      this.#chunks.emit({ ...rest, stream: FILTERED, current: this.#filter.apply(current!, range!), range: range! });
     }
-    if (edges) this.#chunks.next(edges);
-    this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: block.firstTick + block.length - 1 });
-    const saturatedAt = block.flags?.findIndex((flags) => (flags & SampleFlag.saturated) !== 0) ?? -1;
-    if (saturatedAt >= 0 && !this.#isOverloaded) {
-      this.#event('overload', 'the converter is at the end of its scale', block.firstTick + saturatedAt);
-    }
-    this.#isOverloaded = saturatedAt >= 0;
+    if (edges) this.#chunks.emit(edges);
+    this.#chunks.progress(block.firstTick + block.length - 1);
+    const overloadTick = this.#saturation.onset(block);
+    if (overloadTick !== null) this.#chunks.event('overload', 'the converter is at the end of its scale', overloadTick);
   }
 
-  #event(code: InstrumentEvent['code'], text: string, tick?: number): void {
-    const at = tick ?? (this.#decoder?.arrivedTick ?? 0) + (this.#arrival?.shift ?? 0);
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick: at, text, arrival_ns: this.#time.now_ns() });
+  /** Tick after the last sample that has arrived. */
+  get #arrivedTick(): number {
+    return this.#decoder!.arrivedTick + this.#arrival!.shift;
   }
 
   #watch(): void {
-    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
-      if (this.#time.now_ns() - this.#lastBytes_ns < SILENCE_MS * 1e6) {
-        this.#watch();
-        return;
-      }
-      this.#fail(
-        new DeviceError('device.stalled', {
-          where: this.#port.name,
-          problem: `no samples for ${SILENCE_MS} ms`,
-          remedy: 'plug the PPK2 into another USB port (no hub), close other programs that use it, and start again',
-        }),
-        'unknown',
-      );
-    });
+    const watch = { every_ms: SILENCE_CHECK_MS, limit_ms: SILENCE_MS, lastSign_ns: () => this.#lastBytes_ns };
+    this.#stopWatching = watchSilence(this.#time, watch, () =>
+      this.#fail(stalledOnUsb(this.#port.name, 'PPK2', `no samples for ${SILENCE_MS} ms`), 'unknown'),
+    );
   }
 
   /** Passes on what the decoder and the arrival check still hold. */
   #endSampling(): void {
     this.#stopWatching();
     this.#onBytes = () => {};
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     const rest = this.#decoder!.end();
     const held = this.#arrival!.end();
     for (const gap of rest) gap.firstTick += this.#arrival!.shift;
@@ -405,29 +375,16 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
 
   /** Ends the stream with a Gap of unknown length and the error, and switches the supply off if that can still be done. */
   #fail(error: DeviceError, cause: Gap['cause']): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#endSampling();
-    const firstTick = this.#decoder!.arrivedTick + this.#arrival!.shift;
-    this.#emit({ kind: 'gap', stream: STREAM, firstTick, count: null, cause });
+    this.#emit({ kind: 'gap', stream: STREAM, firstTick: this.#arrivedTick, count: null, cause });
     if (cause !== 'unplugged') {
       this.#port
         .write(ppk2Command.stop())
         .then(() => this.#switch(false))
         .catch(() => {});
     }
-    this.#chunks.error(error);
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#port.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
-  }
-
-  #badSetting(setting: string, problem: string, remedy: string): UsageError {
-    return new UsageError('instrument.setting', { where: `ppk2 setting ${setting}`, problem, remedy });
+    this.#chunks.fail(error);
   }
 }
 

@@ -1,21 +1,20 @@
-import { Subject } from 'rxjs';
 import { z } from 'zod';
 import { type PtdSample, parseSample } from '../../capture/formats/ptdaemon/sample-line.ts';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, gapCauseOf, settingError, whenLost } from '../driver-errors.ts';
+import { PollLoop } from '../poll-loop.ts';
+import type { CommonSettings, InstrumentEvent, InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
+import { streamOf } from '../stream-info.ts';
 import { newestUncertainty, PtdClient, type PtdRange, type PtdUncertainty } from './protocol.ts';
 import { ptdaemonAccuracy, ptdaemonInterval_ms, ptdaemonVersions } from './spec.ts';
+
+const badSetting = settingError('ptdaemon');
 
 export interface PtdaemonSettings extends CommonSettings {
   /** Samples averaged away at the start of a measurement. Default 0. */
@@ -59,21 +58,18 @@ const CLOCK_STEP_MS = 30 * 60_000;
 /** Intervals may differ by so much before samples count as missing. */
 const LATE_INTERVALS = 1.5;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** An analyzer behind SPEC's PTDaemon. */
 export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   readonly #stream: ByteStream;
   readonly #time: TimeSource;
   readonly #client: PtdClient;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   /** Milliseconds of the daemon's host since the beginning of the first sample. */
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: TICK_HZ, kind: 'instrument', epoch_ns: null }];
   readonly supply = null;
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #initial: { amps: PtdRange; volts: PtdRange } | null = null;
   #settings: PtdaemonSettings | null = null;
   #interval_ms = ptdaemonInterval_ms;
@@ -81,8 +77,7 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   /** Analyzers that give no volts or amps give watts alone. */
   #hasVoltAmps = false;
 
-  #cancelPoll: () => void = () => {};
-  #isPolling: Promise<void> = Promise.resolve();
+  readonly #polls: PollLoop;
   #lastLine: string | null = null;
   #lastSample_ns = 0;
   #isLate = false;
@@ -94,10 +89,16 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   constructor(stream: ByteStream, options: PtdaemonOptions = {}) {
     this.#stream = stream;
     this.#time = options.time ?? realTime;
+    this.#order = new CallOrder(stream.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
+    this.#polls = new PollLoop(
+      this.#time,
+      () => this.#pollOnce(),
+      (error) => this.#failWith(error),
+    );
     this.#client = new PtdClient(stream, this.#time);
-    stream.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    whenLost(stream.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -118,32 +119,27 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
       notices.push(`unknown PTDaemon ${version ?? '(version not told)'}; ${ptdaemonVersions.join(', ')} are known`);
     }
     const serial = identity.analyzer?.serial ?? null;
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'ptdaemon',
       model: identity.analyzer?.model ?? identity.driver,
       serial,
       firmware: identity.analyzer?.firmware ?? null,
       hardware: identity.version === null ? null : `PTDaemon ${identity.version}`,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#stream.name,
       rates_Hz: [],
       supplyRange_V: null,
       notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: PtdaemonSettings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     const interval_ms = settings.rate_Hz === undefined ? ptdaemonInterval_ms : 1000 / settings.rate_Hz;
     if (!Number.isInteger(interval_ms) || interval_ms < INTERVALS_MS.min || interval_ms > INTERVALS_MS.max) {
-      throw this.#badSetting(
+      throw badSetting(
         'rate_Hz',
         `is ${settings.rate_Hz}`,
         'choose 1 (what MLPerf uses), or 1000 over whole milliseconds',
@@ -151,21 +147,13 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     }
     const rampUp = settings.rampUpSamples ?? 0;
     if (!Number.isInteger(rampUp) || rampUp < 0) {
-      throw this.#badSetting('rampUpSamples', `is ${rampUp}`, 'give a whole number of samples');
+      throw badSetting('rampUpSamples', `is ${rampUp}`, 'give a whole number of samples');
     }
     if (settings.mark !== undefined && !/^[\w.:+ -]{1,64}$/.test(settings.mark)) {
-      throw this.#badSetting(
-        'mark',
-        `is ${JSON.stringify(settings.mark)}`,
-        'use letters, digits, blanks and . : + - _',
-      );
+      throw badSetting('mark', `is ${JSON.stringify(settings.mark)}`, 'use letters, digits, blanks and . : + - _');
     }
     if (settings.logicInputs?.some((name) => name !== '')) {
-      throw this.#badSetting(
-        'logicInputs',
-        'names an input',
-        'leave it out: an analyzer behind PTDaemon has no inputs',
-      );
+      throw badSetting('logicInputs', 'names an input', 'leave it out: an analyzer behind PTDaemon has no inputs');
     }
     for (const [quantity, name] of [
       ['V', 'voltageRange'],
@@ -174,19 +162,19 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
       const range = settings[name];
       if (range === undefined) continue;
       if (range !== 'auto' && !(range > 0 && Number.isFinite(range))) {
-        throw this.#badSetting(name, `is ${range}`, 'give a positive number or auto');
+        throw badSetting(name, `is ${range}`, 'give a positive number or auto');
       }
       await this.#client.setRange(quantity, range);
     }
     this.#settings = settings;
     this.#interval_ms = interval_ms;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (!this.#settings) throw this.#wrongOrder('streams', 'configure()');
+    if (!this.#settings) throw this.#order.wrong('streams', 'configure()');
     return [
-      {
+      streamOf({
         id: STREAM,
         rail: 'wall',
         clock: CLOCK,
@@ -194,21 +182,16 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
         quantities: this.#hasVoltAmps ? ['power', 'voltage', 'current'] : ['power'],
         precision: 'f64',
         semantics: 'mean-forward',
-        groupDelay_s: null,
-        scale: {},
-        assumedVoltage_V: null,
         ranges: rangesOf(ptdaemonAccuracy),
-        logicInputs: [],
-        calibration: null,
-      },
+      }),
     ];
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     const { rampUpSamples, mark } = this.#settings!;
     await this.#client.go(this.#interval_ms, rampUpSamples ?? 0, mark ?? null);
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     this.#lastSample_ns = this.#time.now_ns() + (rampUpSamples ?? 0) * this.#interval_ms * 1e6;
     this.#schedule();
   }
@@ -219,36 +202,31 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   }
 
   async stop(): Promise<void> {
-    if (!this.#isSampling()) return;
-    this.#cancelPoll();
-    await this.#isPolling;
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
+    await this.#polls.end();
+    if (!this.#order.isSampling()) return;
     try {
       await this.#client.stop();
       await this.#poll();
-      if (!this.#isSampling()) return;
+      if (!this.#order.isSampling()) return;
       if (this.#hasUncertainty) this.#event('info', (await this.#client.uncertainty()).line);
     } catch (error) {
       this.#failWith(error);
     }
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state !== 'closed') {
+    if (!this.#order.isClosed()) {
       await this.stop().catch(() => {});
-      this.#cancelPoll();
+      this.#polls.cancel();
       await this.#restoreRanges().catch(() => {});
-      this.#state = 'closed';
+      this.#order.moveTo('closed');
       this.#chunks.complete();
     }
     await this.#stream.close();
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   async #restoreRanges(): Promise<void> {
@@ -259,13 +237,12 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   }
 
   #schedule(): void {
-    this.#cancelPoll = this.#time.after(Math.min(this.#interval_ms / 2, 300), () => {
-      this.#isPolling = this.#poll()
-        .then(() => {
-          if (this.#isSampling()) this.#judgeSilence();
-        })
-        .catch((error) => this.#failWith(error));
-    });
+    this.#polls.schedule(Math.min(this.#interval_ms / 2, 300));
+  }
+
+  async #pollOnce(): Promise<void> {
+    await this.#poll();
+    if (this.#order.isSampling()) this.#judgeSilence();
   }
 
   #judgeSilence(): void {
@@ -289,11 +266,11 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     }
     const arrival_ns = this.#time.now_ns();
     const fresh = this.#lastLine === null ? lines : lines.slice(lines.lastIndexOf(this.#lastLine) + 1);
-    if (fresh.length === 0 || !this.#isSampling()) return;
+    if (fresh.length === 0 || !this.#order.isSampling()) return;
     this.#lastLine = fresh.at(-1)!;
     this.#lastSample_ns = arrival_ns;
     const uncertainty = await this.#newUncertainty();
-    if (this.#isSampling()) this.#emit(fresh, uncertainty, arrival_ns);
+    if (this.#order.isSampling()) this.#emit(fresh, uncertainty, arrival_ns);
   }
 
   async #newUncertainty(): Promise<number | null> {
@@ -337,7 +314,7 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
       this.#lastTick = end;
     }
     flush();
-    this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: this.#lastTick });
+    this.#chunks.progress(this.#lastTick);
   }
 
   /** Where a sample lies on the clock: it ends at its time stamp and begins where the one before it ended, if that fits. */
@@ -372,7 +349,7 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     arrival_ns: number,
   ): void {
     const column = (value: (entry: (typeof run)[number]) => number) => Float64Array.from(run, value);
-    this.#chunks.next({
+    this.#chunks.emit({
       kind: 'block',
       stream: STREAM,
       firstTick: Math.floor(run[0]!.start),
@@ -390,18 +367,11 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   }
 
   #gap(firstTick: number, count: number | null, cause: Gap['cause']): void {
-    this.#chunks.next({ kind: 'gap', stream: STREAM, firstTick: Math.floor(firstTick), count, cause });
+    this.#chunks.gap(STREAM, Math.floor(firstTick), count, cause);
   }
 
   #event(code: InstrumentEvent['code'], text: string): void {
-    this.#chunks.next({
-      kind: 'event',
-      code,
-      clock: CLOCK,
-      tick: this.#lastTick,
-      text,
-      arrival_ns: this.#time.now_ns(),
-    });
+    this.#chunks.event(code, text, this.#lastTick);
   }
 
   #stalled(): DeviceError {
@@ -413,29 +383,17 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   }
 
   #failWith(error: unknown): void {
-    if (!(error instanceof DeviceError)) throw error;
-    this.#fail(error, error.code === 'device.vanished' ? 'unplugged' : 'unknown');
+    const failure = expected(error);
+    this.#fail(failure, gapCauseOf(failure));
   }
 
   /** Ends the stream with a Gap of unknown length and the error, and stops the daemon's measurement if that can be done. */
   #fail(error: DeviceError, cause: Gap['cause']): void {
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
-    this.#cancelPoll();
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
+    this.#polls.cancel();
     this.#gap(this.#lastTick, null, cause);
     this.#client.stop().catch(() => {});
-    this.#chunks.error(error);
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#stream.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
-  }
-
-  #badSetting(setting: string, problem: string, remedy: string): UsageError {
-    return new UsageError('instrument.setting', { where: `ptdaemon setting ${setting}`, problem, remedy });
+    this.#chunks.fail(error);
   }
 }

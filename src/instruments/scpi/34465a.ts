@@ -1,12 +1,15 @@
 import { z } from 'zod';
-import { UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, StreamInfo } from '../../signal/types.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
+import { settingError } from '../driver-errors.ts';
 import { parseSettings } from '../settings.ts';
+import { streamOf } from '../stream-info.ts';
 import type { ScpiContext, ScpiModel, ScpiRun } from './model.ts';
 import { overrun, RegularRun } from './regular-run.ts';
 import type { ScpiSession } from './session.ts';
 import { dmm34465aMemory, dmm34465aMinAperture_s, dmm34465aOverflow, scpiAccuracy } from './spec.ts';
+
+const badSetting = settingError('34465a');
 
 /** Settings of a rig file; which ones a run needs is found out by configure(). */
 export const dmm34465aSettings = z.strictObject({
@@ -37,19 +40,19 @@ export const dmm34465a: ScpiModel = {
   async configure(session, settings, context) {
     const checked = parseSettings('34465a', dmm34465aSettings, settings);
     if (checked.currentRange === undefined) {
-      throw new UsageError('instrument.setting', {
-        where: '34465a setting currentRange',
-        problem: 'is not set, and a range that changes by itself loses samples',
-        remedy: 'give the range in A under instrument.settings, e.g. currentRange: 0.1',
-      });
+      throw badSetting(
+        'currentRange',
+        'is not set, and a range that changes by itself loses samples',
+        'give the range in A under instrument.settings, e.g. currentRange: 0.1',
+      );
     }
     const wanted = TICK_HZ / checked.rate_Hz;
     if (!Number.isInteger(wanted) || wanted < dmm34465aMinAperture_s * TICK_HZ) {
-      throw new UsageError('instrument.setting', {
-        where: '34465a setting rate_Hz',
-        problem: `is ${checked.rate_Hz}`,
-        remedy: 'choose 1,000,000 over a whole number from 20 on (50,000 at most)',
-      });
+      throw badSetting(
+        'rate_Hz',
+        `is ${checked.rate_Hz}`,
+        'choose 1,000,000 over a whole number from 20 on (50,000 at most)',
+      );
     }
     await session.setUp([
       'ABOR',
@@ -84,21 +87,16 @@ class DmmRun extends RegularRun implements ScpiRun {
     this.#session = session;
     this.#context = context;
     this.#memory_s = (dmm34465aMemory * ticks) / TICK_HZ;
-    this.stream = {
+    this.stream = streamOf({
       id: 'main',
-      rail: 'main',
       clock: 'instrument',
       ticksPerSample: ticks,
       quantities: ['current'],
       precision: 'f64',
       semantics: 'mean-forward',
-      groupDelay_s: null,
-      scale: {},
       assumedVoltage_V: settings.externalVoltage_V ?? null,
       ranges: rangesOf(scpiAccuracy.dmm34465a),
-      logicInputs: [],
-      calibration: null,
-    };
+    });
   }
 
   async start(): Promise<void> {

@@ -1,14 +1,16 @@
 import { Subject } from 'rxjs';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, StreamInfo } from '../../signal/types.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
-import {
-  type CommonSettings,
-  type InstrumentChunk,
-  type InstrumentIdentity,
-  type InstrumentSupply,
-  isSimulatedSerial,
-  type PowerInstrument,
+import { CallOrder } from '../call-order.ts';
+import { expected, gapCauseOf, settingError, whenLost } from '../driver-errors.ts';
+import { PollLoop } from '../poll-loop.ts';
+import type {
+  CommonSettings,
+  InstrumentChunk,
+  InstrumentIdentity,
+  InstrumentSupply,
+  PowerInstrument,
 } from '../power-instrument.ts';
 import { dmm34465a } from './34465a.ts';
 import type { ScpiModel, ScpiRun } from './model.ts';
@@ -27,29 +29,29 @@ export interface ScpiOptions {
 
 const models: readonly ScpiModel[] = [wt310, n6705, dmm34465a];
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 /** An analyzer with a SCPI command language: Yokogawa WT310 and WT330, Keysight N6705 and 34465A. */
 export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
   readonly #link: ScpiLink;
   readonly #time: TimeSource;
+  readonly #order: CallOrder;
   readonly #chunks = new Subject<InstrumentChunk>();
   readonly samples$ = this.#chunks.asObservable();
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #model: ScpiModel | null = null;
   #session: ScpiSession | null = null;
   #run: ScpiRun | null = null;
-  #cancelPoll: () => void = () => {};
-  #polling: Promise<void> = Promise.resolve();
+  readonly #polls: PollLoop;
 
   constructor(link: ScpiLink, options: ScpiOptions = {}) {
     this.#link = link;
     this.#time = options.time ?? realTime;
-    link.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error);
-    });
+    this.#order = new CallOrder(link.name);
+    this.#polls = new PollLoop(
+      this.#time,
+      () => this.#pollOnce(),
+      (error) => this.#fail(expected(error)),
+    );
+    whenLost(link.closed, (error) => this.#fail(error));
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -68,52 +70,47 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
     // What earlier programs left in the queue is not ours.
     await this.#session.takeErrors();
     const details = await model.identify(this.#session);
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: model.id,
       model: `${maker} ${name}`,
       serial: serial || null,
       firmware: firmware || null,
       hardware: details.hardware,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#link.name,
       rates_Hz: model.rates_Hz,
       supplyRange_V: details.supplyRange_V,
       notices: details.notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: ScpiSettings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     if (settings.logicInputs?.some((name) => name !== '')) {
-      throw new UsageError('instrument.setting', {
-        where: `${this.#model!.id} setting logicInputs`,
-        problem: 'these instruments have no inputs that are sampled',
-        remedy: 'leave it out, and let the trigger be seen by another instrument',
-      });
+      throw settingError(this.#model!.id)(
+        'logicInputs',
+        'these instruments have no inputs that are sampled',
+        'leave it out, and let the trigger be seen by another instrument',
+      );
     }
     const { logicInputs: _, ...rest } = settings;
     this.#run = await this.#model!.configure(this.#session!, rest, {
       time: this.#time,
-      identity: this.#identity!,
+      identity: this.#order.describe(),
       emit: (chunk) => this.#chunks.next(chunk),
     });
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get clocks(): readonly ClockInfo[] {
-    if (!this.#run) throw this.#wrongOrder('clocks', 'configure()');
+    if (!this.#run) throw this.#order.wrong('clocks', 'configure()');
     return [this.#run.clock];
   }
 
   get streams(): readonly StreamInfo[] {
-    if (!this.#run) throw this.#wrongOrder('streams', 'configure()');
+    if (!this.#run) throw this.#order.wrong('streams', 'configure()');
     return [this.#run.stream];
   }
 
@@ -122,77 +119,52 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     await this.#run!.start();
-    this.#state = 'sampling';
-    this.#schedule();
+    this.#order.moveTo('sampling');
+    this.#polls.schedule(this.#run!.pollEvery_ms);
   }
 
   async stop(): Promise<void> {
-    if (!this.#isSampling()) return;
-    this.#cancelPoll();
-    await this.#polling;
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
+    await this.#polls.end();
+    if (!this.#order.isSampling()) return;
     try {
       await this.#run!.stop();
     } catch (error) {
-      this.#failWith(error);
+      this.#fail(expected(error));
       return;
     }
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     this.#chunks.complete();
   }
 
   async close(): Promise<void> {
-    if (this.#state !== 'closed') {
+    if (!this.#order.isClosed()) {
       await this.stop().catch(() => {});
-      this.#cancelPoll();
+      this.#polls.cancel();
       await this.#run?.supply?.off().catch(() => {});
       await this.#run?.release().catch(() => {});
-      this.#state = 'closed';
+      this.#order.moveTo('closed');
       this.#chunks.complete();
     }
     await this.#link.close();
   }
 
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
-  }
-
-  #schedule(): void {
-    this.#cancelPoll = this.#time.after(this.#run!.pollEvery_ms, () => {
-      this.#polling = this.#run!.poll().then(
-        () => {
-          if (this.#isSampling()) this.#schedule();
-        },
-        (error) => this.#failWith(error),
-      );
-    });
-  }
-
-  #failWith(error: unknown): void {
-    if (!(error instanceof DeviceError)) throw error;
-    this.#fail(error);
+  async #pollOnce(): Promise<void> {
+    await this.#run!.poll();
+    if (this.#order.isSampling()) this.#polls.schedule(this.#run!.pollEvery_ms);
   }
 
   /** Ends the stream with a Gap of unknown length and the error, and switches a supply off if that can still be done. */
   #fail(error: DeviceError): void {
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
-    this.#cancelPoll();
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
+    this.#polls.cancel();
     const run = this.#run!;
-    const cause =
-      error.code === 'device.vanished' ? 'unplugged' : error.code === 'device.overrun' ? 'dropped' : 'unknown';
+    const cause = gapCauseOf(error);
     this.#chunks.next({ kind: 'gap', stream: run.stream.id, firstTick: run.nextTick, count: null, cause });
     run.supply?.off().catch(() => {});
     this.#chunks.error(error);
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#link.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
   }
 }

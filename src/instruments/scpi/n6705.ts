@@ -1,15 +1,19 @@
 import { z } from 'zod';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, StreamInfo } from '../../signal/types.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
+import { settingError } from '../driver-errors.ts';
 import type { InstrumentSupply } from '../power-instrument.ts';
 import { parseSettings } from '../settings.ts';
-import { checkSupplyVoltage } from '../supply-limit.ts';
+import { streamOf } from '../stream-info.ts';
+import { checkSupplyVoltage, noSupplyVoltage } from '../supply-limit.ts';
 import type { ScpiContext, ScpiModel, ScpiRun } from './model.ts';
 import { floatAt } from './protocol.ts';
 import { RegularRun } from './regular-run.ts';
 import type { ScpiSession } from './session.ts';
 import { n6705Buffer_s, n6705MinPeriod_s, n6705Step_s, n6705Trips, scpiAccuracy } from './spec.ts';
+
+const badSetting = settingError('n6705');
 
 /** Settings of a rig file; which ones a run needs is found out by configure(). */
 export const n6705Settings = z.strictObject({
@@ -47,11 +51,11 @@ export const n6705: ScpiModel = {
     const parameters = checked.voltage ? 2 : 1;
     const wanted_s = checked.rate_Hz === undefined ? DEFAULT_PERIOD_S : 1 / checked.rate_Hz;
     if (wanted_s < n6705MinPeriod_s * parameters * (1 - 1e-9)) {
-      throw new UsageError('instrument.setting', {
-        where: 'n6705 setting rate_Hz',
-        problem: `is ${checked.rate_Hz}, a period below 102.4 us for each of ${parameters} quantities`,
-        remedy: 'choose a lower rate, or leave the voltage out (voltage: false)',
-      });
+      throw badSetting(
+        'rate_Hz',
+        `is ${checked.rate_Hz}, a period below 102.4 us for each of ${parameters} quantities`,
+        'choose a lower rate, or leave the voltage out (voltage: false)',
+      );
     }
     const at = `(@${checked.channel})`;
     await session.setUp([
@@ -93,21 +97,15 @@ class N6705Run extends RegularRun implements ScpiRun {
     this.#settings = settings;
     this.#context = context;
     this.#at = `(@${settings.channel})`;
-    this.stream = {
+    this.stream = streamOf({
       id: 'main',
-      rail: 'main',
       clock: 'instrument',
       ticksPerSample: steps,
       quantities: settings.voltage ? ['current', 'voltage'] : ['current'],
       precision: 'f32',
       semantics: 'mean-forward',
-      groupDelay_s: null,
-      scale: {},
-      assumedVoltage_V: null,
       ranges: rangesOf(scpiAccuracy.n6705),
-      logicInputs: [],
-      calibration: null,
-    };
+    });
     this.supply = {
       setVoltage: (voltage_V) => this.#setVoltage(voltage_V),
       on: () => this.#on(),
@@ -177,13 +175,7 @@ class N6705Run extends RegularRun implements ScpiRun {
   }
 
   async #on(): Promise<void> {
-    if (!this.#isVoltageSet) {
-      throw new UsageError('supply.no-voltage', {
-        where: this.#session.name,
-        problem: 'the supply has no voltage yet',
-        remedy: 'set supply.voltage_V in the rig file; there is no default',
-      });
-    }
+    if (!this.#isVoltageSet) throw noSupplyVoltage(this.#session.name);
     await this.#session.setUp([`OUTP ON,${this.#at}`]);
     if (((await this.#session.askNumber(`OUTP? ${this.#at}`)) | 0) === 1) return;
     throw new DeviceError('device.refused', {

@@ -3,6 +3,7 @@ import { type ClockInfo, type SampleBlock, SampleFlag, type StreamInfo } from '.
 import { rangesOf } from '../accuracy-sheet.ts';
 import type { InstrumentEvent } from '../power-instrument.ts';
 import { parseSettings } from '../settings.ts';
+import { streamOf } from '../stream-info.ts';
 import type { ScpiContext, ScpiModel, ScpiRun } from './model.ts';
 import { floatAt } from './protocol.ts';
 import type { ScpiSession } from './session.ts';
@@ -89,21 +90,15 @@ class Wt310Run implements ScpiRun {
     this.#settings = settings;
     this.#interval_us = 1000 * interval_ms;
     this.#context = context;
-    this.stream = {
+    this.stream = streamOf({
       id: 'main',
-      rail: 'main',
       clock: CLOCK.id,
       ticksPerSample: null,
       quantities: ['power', 'voltage', 'current'],
       precision: settings.format === 'float' ? 'f32' : 'f64',
       semantics: 'mean-forward',
-      groupDelay_s: null,
-      scale: {},
-      assumedVoltage_V: null,
       ranges: rangesOf(scpiAccuracy.wt310),
-      logicInputs: [],
-      calibration: null,
-    };
+    });
   }
 
   get nextTick(): number {

@@ -20,6 +20,8 @@ export interface Alignment {
 
 /** Longest stretch of samples in which a pattern is looked for where nothing says where it is. */
 const mostSamples = 1 << 22;
+/** Shared pulses that a fit uses; of more, so many evenly spread ones. */
+const mostPulses = 20_000;
 /** Patterns looked for in the samples. */
 const mostPatterns = 32;
 /** Samples around the place where a pattern is expected, in s, besides the uncertainty of that place. */
@@ -155,7 +157,8 @@ function sharedPulses(
     // A wire that contradicts the arrival times is found without them.
     const matched = matchEdges(a, b, nominal, tolerance, coarse) ?? matchEdges(a, b, nominal, tolerance, null);
     if (matched === null) continue;
-    const ticks = (edges: readonly Edge[]) => edges.map((edge) => edge.tick);
+    const stride = Math.ceil(matched.from.length / mostPulses);
+    const ticks = (edges: readonly Edge[]) => edges.filter((_, k) => k % stride === 0).map((edge) => edge.tick);
     const pulses = { from: ticks(matched.from), to: ticks(matched.to) };
     const model = fitPulses(pulses, { from, to }, { from: gridA, to: gridB });
     const at = matched.from[matched.from.length >> 1]!.tick;

@@ -6,6 +6,7 @@ export const instrumentFamilies: Readonly<Record<string, () => Promise<Instrumen
   lpm01a: async () => (await import('./lpm01a/family.ts')).lpm01aFamily,
   js110: async () => (await import('./js110/family.ts')).js110Family,
   js220: async () => (await import('./js220/family.ts')).js220Family,
+  monsoon: async () => (await import('./monsoon/family.ts')).monsoonFamily,
   ptdaemon: async () => (await import('./ptdaemon/family.ts')).ptdaemonFamily,
   wt310: async () => (await import('./scpi/family.ts')).wt310Family,
   n6705: async () => (await import('./scpi/family.ts')).n6705Family,

@@ -1,5 +1,7 @@
+import { readdirSync } from 'node:fs';
 import { auditPaths } from '../audit/audit.ts';
 import { isAtLeast } from '../audit/document.ts';
+import { findingEntry } from '../audit/findings.ts';
 import type { Severity } from '../audit/types.ts';
 import { explain } from '../report/audit/explain.ts';
 import { renderAuditHtml } from '../report/audit/html.ts';
@@ -11,7 +13,8 @@ import { generatedBy } from '../rig/run-benchmark.ts';
 import { ExitCode, UsageError } from '../signal/errors.ts';
 import { readPublicKey } from './keys.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
-import { note, printError, printJson, writeNew } from './output.ts';
+import { assertNew, note, printJson, writeNew } from './output.ts';
+import { printError } from './print-error.ts';
 import { Progress } from './progress.ts';
 import { version } from './version.ts';
 
@@ -31,7 +34,11 @@ const severities: readonly Severity[] = ['error', 'warning', 'info'];
 
 export async function audit(paths: string[], options: AuditCommandOptions): Promise<void> {
   if (options.explain !== undefined) {
-    process.stdout.write(`${explanationOf(options.explain)}\n`);
+    const text = explanationOf(options.explain);
+    if (options.json) {
+      const entry = findingEntry(options.explain);
+      printJson({ schema: 'joulemark.audit-explain/1', code: options.explain, ...entry });
+    } else process.stdout.write(`${text}\n`);
     return;
   }
   if (paths.length === 0) {
@@ -42,13 +49,26 @@ export async function audit(paths: string[], options: AuditCommandOptions): Prom
     });
   }
   const failOn = choiceOption(options.failOn, 'fail-on', severities) ?? 'error';
+  if (options.labels !== undefined) assertFolder(options.labels);
+  const outputs = [options.md, options.html, options.sarif].filter((path) => path !== undefined);
+  for (const path of outputs) assertNew(path);
   const progress = new Progress('auditing', options);
+  const stop = () => {
+    progress.stop();
+    process.exit(ExitCode.interrupted);
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
   const document = await auditPaths(paths, {
     labels: options.labels ?? null,
     index: options.index,
     trustedKeys: options.trust?.map(readPublicKey),
     onProgress: ({ done, total }) => total !== null && progress.update(done / total),
-  }).finally(() => progress.stop());
+  }).finally(() => {
+    progress.stop();
+    process.removeListener('SIGINT', stop);
+    process.removeListener('SIGTERM', stop);
+  });
 
   const reports: [string | undefined, () => string][] = [
     [options.md, () => renderAuditMarkdown(document)],
@@ -68,7 +88,8 @@ export async function audit(paths: string[], options: AuditCommandOptions): Prom
 
   if (document.claims.length === 0) {
     printError(
-      `${paths.join(', ')}: no claim was found\n  Name a folder that holds results: EnergyRunner or MLCommons sessions, MLPerf Power sessions, or run folders.`,
+      `${paths.join(', ')}: no claim was found`,
+      'Name a folder that holds results: EnergyRunner or MLCommons sessions, MLPerf Power sessions, or run folders.',
     );
     process.exitCode = ExitCode.cannot;
   } else if (document.findings.some((finding) => isAtLeast(finding.severity, failOn))) {
@@ -84,4 +105,17 @@ function explanationOf(code: string): string {
     problem: 'there is no such finding',
     remedy: 'docs/findings.md lists every code',
   });
+}
+
+function assertFolder(path: string): void {
+  try {
+    readdirSync(path);
+  } catch (cause) {
+    throw new UsageError('usage.labels', {
+      where: `--labels ${path}`,
+      problem: `the folder cannot be read: ${(cause as Error).message}`,
+      remedy: 'give the folder that holds the label lists (kws01.csv...)',
+      cause,
+    });
+  }
 }

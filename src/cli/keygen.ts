@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { CommonOptions } from './options.ts';
-import { note, printJson, writeNew } from './output.ts';
+import { assertNew, note, printJson, writeNew } from './output.ts';
 
 /** Makes an Ed25519 key pair: `<name>.key.pem` (readable by its owner only) signs, `<name>.pub.pem` is handed out. */
 export async function keygen(name: string, options: CommonOptions): Promise<void> {
@@ -9,6 +9,7 @@ export async function keygen(name: string, options: CommonOptions): Promise<void
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   });
   const files = { privateKey: `${name}.key.pem`, publicKey: `${name}.pub.pem` };
+  for (const path of Object.values(files)) assertNew(path);
   writeNew(files.privateKey, privateKey, 0o600);
   writeNew(files.publicKey, publicKey);
   if (options.json) printJson({ schema: 'joulemark.keygen/1', ...files });

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { ExitCode, JoulemarkError } from '../signal/errors.ts';
+import { printError } from './print-error.ts';
 import { version } from './version.ts';
 
 /**
@@ -7,11 +8,18 @@ import { version } from './version.ts';
  * becomes one message and exit code 2; a stack trace only with JOULEMARK_DEBUG=1.
  */
 export async function main(argv: string[]): Promise<void> {
-  // A closed pipe (`joulemark ... | head`) is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A closed pipe (`joulemark ... | head`) is no failure of ours; a full disk is.
     if (error.code === 'EPIPE') process.exit();
-    throw error;
+    process.stderr.write(
+      `error: stdout: ${error.message}\n  Make room, or send the output elsewhere. [output.unwritable]\n`,
+    );
+    process.exit(ExitCode.cannot);
   });
+  // Where nobody reads messages, the work goes on without them.
+  process.stderr.on('error', () => {});
+  // What a timer or a listener throws reaches no `catch`.
+  process.on('uncaughtException', (error) => process.exit(report(error)));
   try {
     await program().parseAsync(argv);
   } catch (error) {
@@ -24,7 +32,8 @@ function program(): Command {
     .description('Runs, calibrates and audits energy measurements of machine-learning inference.')
     .version(version, '-V, --version')
     .exitOverride()
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    .showHelpAfterError('  add --help to see how it is used');
 
   const add = (usage: string, description: string) =>
     joulemark
@@ -111,12 +120,10 @@ function report(error: unknown): number {
   }
   if (process.env.JOULEMARK_DEBUG === '1') console.error(error);
   if (error instanceof JoulemarkError) {
-    console.error(`error: ${error.message}\n  ${error.remedy} [${error.code}]`);
+    printError(error.message, `${error.remedy} [${error.code}]`);
   } else {
     const text = error instanceof Error ? error.message : String(error);
-    console.error(
-      `error: this is a bug in Joulemark: ${text}\n  Please report it; JOULEMARK_DEBUG=1 prints where it happened.`,
-    );
+    printError(`this is a bug in Joulemark: ${text}`, 'Please report it; JOULEMARK_DEBUG=1 prints where it happened.');
   }
   return ExitCode.cannot;
 }

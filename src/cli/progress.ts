@@ -14,6 +14,8 @@ export class Progress {
             stream: process.stderr,
             clearOnComplete: true,
             hideCursor: true,
+            // Its handler would swallow the first Ctrl-C.
+            gracefulExit: false,
           },
           Presets.legacy,
         )

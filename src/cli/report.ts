@@ -5,16 +5,17 @@ import { generatedBy, reportOf } from '../rig/run-benchmark.ts';
 import { scoreRecording } from '../scoring/score.ts';
 import type { ScoredRun } from '../scoring/score-run.ts';
 import type { CommonOptions } from './options.ts';
-import { note, printJson, writeNew } from './output.ts';
+import { assertNew, note, printJson, writeNew } from './output.ts';
 
 interface ReportCommandOptions extends CommonOptions {
   out?: string;
 }
 
 export async function report(paths: string[], options: ReportCommandOptions): Promise<void> {
+  const out = options.out ?? (paths.length === 1 ? `${basename(resolve(paths[0]))}-report.html` : 'comparison.html');
+  assertNew(out);
   const runs: ScoredRun[] = [];
   for (const path of paths) runs.push(await scoreRecording(await openRecording(path)));
-  const out = options.out ?? (paths.length === 1 ? `${basename(resolve(paths[0]))}-report.html` : 'comparison.html');
   const page =
     runs.length === 1
       ? reportOf(runs[0])

@@ -5,10 +5,11 @@ import { defaultRigText, parseRig, type Rig, readRigFile } from '../rig/rig-file
 import { generatedBy, runBenchmark } from '../rig/run-benchmark.ts';
 import { unmeasuredRun } from '../rig/unmeasured-run.ts';
 import { slicingRules } from '../scoring/score-run.ts';
-import { ExitCode } from '../signal/errors.ts';
+import { ExitCode, UsageError } from '../signal/errors.ts';
 import { readPrivateKey } from './keys.ts';
 import { type CommonOptions, choiceOption, numberOption } from './options.ts';
-import { note, printError, printJson, printScore, writeCsv } from './output.ts';
+import { assertCsv, note, printJson, printScore, writeCsv } from './output.ts';
+import { printError } from './print-error.ts';
 import { Progress } from './progress.ts';
 
 interface RunCommandOptions extends CommonOptions {
@@ -28,25 +29,34 @@ interface RunCommandOptions extends CommonOptions {
 /** With --pace, the index of the last produced sample goes to stderr this often. */
 const producedEvery_ms = 20;
 
+/** Ctrl-C, a service manager, and a terminal that is closed: the capture so far is closed and kept. */
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 export async function run(rigPath: string | undefined, options: RunCommandOptions): Promise<void> {
   const original = rigPath === undefined ? defaultRigText : (await readRigFile(rigPath)).text;
   const rigText = withOverrides(original, options);
   const rig = parseRig(rigText, rigPath ?? 'the built-in rig');
   const pace = numberOption(options.pace, 'pace', { least: 1e-3 });
   const folder = options.out ?? freeFolder();
+  if (options.inferences !== undefined && rig.profile !== 'per-inference') {
+    throw new UsageError('usage.inferences', {
+      where: `--inferences ${options.inferences}`,
+      problem: `profile ${rig.profile} has its own number of inferences`,
+      remedy: 'add --profile per-inference, or leave --inferences out',
+    });
+  }
   const keyPath = options.sign ?? rig.signing?.key;
+  assertCsv(options);
 
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  for (const signal of endings) process.once(signal, stop);
   const progress = new Progress('running', options);
   const { mode } = rig.dut;
   if (mode !== 'energy') {
     await runUnmeasured(rig, mode, folder, options, interrupt.signal, progress).finally(() => {
       progress.stop();
-      process.removeListener('SIGINT', stop);
-      process.removeListener('SIGTERM', stop);
+      for (const signal of endings) process.removeListener(signal, stop);
     });
     return;
   }
@@ -71,8 +81,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   }).finally(() => {
     if (timer !== null) clearInterval(timer);
     progress.stop();
-    process.removeListener('SIGINT', stop);
-    process.removeListener('SIGTERM', stop);
+    for (const signal of endings) process.removeListener(signal, stop);
   });
 
   const { document } = outcome;

@@ -4,7 +4,8 @@ import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoreRunOptions, slicingRules } from '../scoring/score-run.ts';
 import { ExitCode, JoulemarkError, UsageError } from '../signal/errors.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
-import { printError, printJson, printScore, writeCsv } from './output.ts';
+import { assertCsv, printJson, printScore, writeCsv } from './output.ts';
+import { printError } from './print-error.ts';
 
 interface ScoreCommandOptions extends CommonOptions {
   slicing?: string;
@@ -15,6 +16,7 @@ interface ScoreCommandOptions extends CommonOptions {
 
 export async function score(paths: string[], options: ScoreCommandOptions): Promise<void> {
   const scoring = scoringOptions(options);
+  assertCsv(options);
   if (options.csv !== undefined && paths.length > 1) {
     throw new UsageError('usage.csv', {
       where: '--csv',
@@ -22,8 +24,8 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       remedy: 'score them one by one',
     });
   }
-  const documents: ScoreDocument[] = [];
-  const scoredPaths: string[] = [];
+  const recordings: { path: string; document: ScoreDocument }[] = [];
+  const errors: { path: string; code: string; message: string }[] = [];
   let exitCode: number = ExitCode.ok;
   for (const path of paths) {
     try {
@@ -31,8 +33,7 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
         traceUnit: choiceOption(options.traceUnit, 'trace-unit', ['uJ', 'mW']),
       });
       const { document } = await scoreRecording(recording, scoring);
-      documents.push(document);
-      scoredPaths.push(path);
+      recordings.push({ path, document });
       if (document.refusal !== null) {
         printError(`${path}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
         exitCode = ExitCode.cannot;
@@ -42,19 +43,30 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
     } catch (error) {
       // With several recordings, one that cannot be scored does not hide the others.
       if (paths.length === 1 || !(error instanceof JoulemarkError)) throw error;
-      printError(`${error.message}\n  ${error.remedy} [${error.code}]`);
+      errors.push({ path, code: error.code, message: error.message });
+      printError(error.message, `${error.remedy} [${error.code}]`);
       exitCode = ExitCode.cannot;
     }
   }
-  if (options.csv !== undefined && documents.length > 0) writeCsv(documents[0], options.csv);
+  if (options.csv !== undefined && recordings.length > 0) writeCsv(recordings[0].document, options.csv);
   if (options.json) {
-    printJson(paths.length === 1 ? documents[0] : { schema: 'joulemark.score/1', recordings: documents });
+    printJson(paths.length === 1 ? recordings[0].document : severalScores(recordings, errors));
   } else if (options.csv !== '-') {
-    documents.forEach((document, k) => {
-      printScore(document, scoredPaths[k]);
-    });
+    for (const { path, document } of recordings) printScore(document, path);
   }
   process.exitCode = exitCode;
+}
+
+/** Several scores as one document; each says which of the paths it belongs to. */
+function severalScores(
+  recordings: { path: string; document: ScoreDocument }[],
+  errors: { path: string; code: string; message: string }[],
+): object {
+  return {
+    schema: 'joulemark.score/1',
+    recordings: recordings.map(({ path, document }) => ({ ...document, source: { ...document.source, path } })),
+    errors,
+  };
 }
 
 /** How a recording is to be scored, as the command line says. */

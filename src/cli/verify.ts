@@ -1,4 +1,5 @@
 import { verifyRunFolder } from '../capture/verify.ts';
+import { plural } from '../report/audit/words.ts';
 import { printable } from '../report/text.ts';
 import { ExitCode } from '../signal/errors.ts';
 import { readPublicKey } from './keys.ts';
@@ -18,7 +19,7 @@ export async function verify(folder: string, options: VerifyCommandOptions): Pro
       const place = block === null ? '' : `, block ${block}${offset === null ? '' : ` (byte ${offset})`}`;
       return `${printable(file)}${place}: ${printable(problem)}`;
     });
-    const state = report.ok ? 'unchanged since it was sealed' : `${report.problems.length} problems`;
+    const state = report.ok ? 'unchanged since it was sealed' : plural(report.problems.length, 'problem');
     const signature = report.signer === null ? report.signature : `${report.signature}, key ${report.signer}`;
     const simulated = report.simulated === true ? ', SIMULATED' : '';
     process.stdout.write(

@@ -23,6 +23,8 @@ const MAX_BAD_FRAMES = Math.ceil(js110Rate_Hz / js110FrameSamples);
 const MAX_LOST_FRAMES = MAX_BAD_FRAMES;
 /** Windows that run into each other hold samples back; after so many the change of ranges is taken for rubbish. */
 const MAX_HELD = 1 << 16;
+/** Room for the missing samples that close windows, so that each gap does not need new memory. */
+const SPARE = 1024;
 /** In a sound frame the toggle bit breaks once or twice. */
 const MAX_TOGGLE_BREAKS = 8;
 
@@ -364,18 +366,18 @@ export class Js110Decoder {
 
   /** Makes room for `count` samples more. */
   #reserve(count: number): void {
-    const needed = this.#length + count;
-    if (this.#current.length >= needed) return;
+    if (this.#current.length >= this.#length + count) return;
+    const size = this.#length + count + SPARE;
     const grown = <T extends Float32Array | Uint8Array>(from: T, to: T): T => {
       to.set(from.subarray(0, this.#length));
       return to;
     };
-    this.#current = grown(this.#current, new Float32Array(needed));
-    this.#voltage = grown(this.#voltage, new Float32Array(needed));
-    this.#power = grown(this.#power, new Float32Array(needed));
-    this.#range = grown(this.#range, new Uint8Array(needed));
-    if (this.#options.hasLogic) this.#logic = grown(this.#logic, new Uint8Array(needed));
-    if (this.#flags) this.#flags = grown(this.#flags, new Uint8Array(needed));
+    this.#current = grown(this.#current, new Float32Array(size));
+    this.#voltage = grown(this.#voltage, new Float32Array(size));
+    this.#power = grown(this.#power, new Float32Array(size));
+    this.#range = grown(this.#range, new Uint8Array(size));
+    if (this.#options.hasLogic) this.#logic = grown(this.#logic, new Uint8Array(size));
+    if (this.#flags) this.#flags = grown(this.#flags, new Uint8Array(size));
   }
 
   /** Hands over everything before an open window. */
@@ -383,12 +385,13 @@ export class Js110Decoder {
     const limit = this.#windowStart >= 0 ? this.#windowStart : this.#length;
     this.#emit(limit, out);
     for (let k = 0; k < maxPrePost; k++) this.#before[k] = this.#currentAt(limit - maxPrePost + k);
-    this.#current = this.#current.slice(limit, this.#length);
-    this.#voltage = this.#voltage.slice(limit, this.#length);
-    this.#power = this.#power.slice(limit, this.#length);
-    this.#range = this.#range.slice(limit, this.#length);
-    this.#logic = this.#logic.slice(limit, this.#length);
-    this.#flags = this.#flags && limit < this.#length ? this.#flags.slice(limit, this.#length) : null;
+    // What was handed over stays as it is; the rest of the same memory is filled further.
+    this.#current = this.#current.subarray(limit);
+    this.#voltage = this.#voltage.subarray(limit);
+    this.#power = this.#power.subarray(limit);
+    this.#range = this.#range.subarray(limit);
+    this.#logic = this.#logic.subarray(limit);
+    this.#flags = this.#flags && limit < this.#length ? this.#flags.subarray(limit) : null;
     this.#holes = this.#holes
       .filter((hole) => hole.to > limit || this.#isHeld(hole, limit))
       .map((hole) => ({ ...hole, from: Math.max(0, hole.from - limit), to: hole.to - limit }));

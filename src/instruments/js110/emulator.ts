@@ -8,13 +8,16 @@ import {
   type UsbSocket,
 } from '../../transport/usb-model.ts';
 import {
+  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
 } from '../emulator.ts';
+import { SampledPins } from '../sampled-pins.ts';
 import {
   js110Calibration,
   js110Endpoint,
@@ -68,7 +71,6 @@ const SETTLING_CODE = 12_345;
 /** The emulator leaves a range upwards above this code. */
 const RANGE_END_CODE = 15_000;
 const FULL_CODE = 16_383;
-const EDGE_SLACK = 1e-6;
 
 /** Coefficients of an invented JS110. */
 const CURRENT = {
@@ -86,8 +88,8 @@ export class Js110Emulator implements Emulator, UsbModel {
   readonly faultsDone: FaultDone[] = [];
   readonly #options: EmulatorOptions;
   readonly #sourceStart_ns: number;
-  readonly #inputs: readonly string[];
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #pins: SampledPins;
+  readonly #faults = new PendingFaults();
   readonly #queue = new UsbInQueue(js110FrameBytes, QUEUE_BYTES);
   readonly #records: Record<number, Uint8Array>;
   #socket: UsbSocket | null = null;
@@ -115,7 +117,6 @@ export class Js110Emulator implements Emulator, UsbModel {
   #missing = 0;
   #toggleSlip = 0;
   #levels = 0;
-  #pendingEdges: { index: number; bit: number; rise: boolean }[] = [];
   #charge_C = 0;
   #energy_J = 0;
   readonly #current = new Float64Array(BATCH_FRAMES * js110FrameSamples);
@@ -133,7 +134,7 @@ export class Js110Emulator implements Emulator, UsbModel {
     };
     this.#options = options;
     this.#sourceStart_ns = options.sourceStart_ns ?? options.time.now_ns();
-    this.#inputs = options.inputs ?? [];
+    this.#pins = new SampledPins(options.source, options.inputs ?? [], SAMPLE_S);
     this.#records = {
       [js110Calibration.active]: calibrationRecord(calibrationJson()),
       [js110Calibration.factory]: calibrationRecord(calibrationJson()),
@@ -180,7 +181,7 @@ export class Js110Emulator implements Emulator, UsbModel {
         for (const record of Object.values(this.#records)) record.fill(0xff);
         break;
       default:
-        this.#faults.push(parsed);
+        this.#faults.add(parsed);
     }
   }
 
@@ -205,7 +206,7 @@ export class Js110Emulator implements Emulator, UsbModel {
     if (this.#isStalled) return 'silence';
     switch (request) {
       case js110Request.loopbackBuffer:
-        return this.#hasFault('wrong-device') ? this.#loopback.toReversed() : this.#loopback;
+        return this.#faults.has('wrong-device') ? this.#loopback.toReversed() : this.#loopback;
       case js110Request.settings:
         return this.#settings;
       case js110Request.extio:
@@ -229,7 +230,7 @@ export class Js110Emulator implements Emulator, UsbModel {
         this.#loopback = data.slice();
         return 'ok';
       case js110Request.settings:
-        if (data.length !== 16 || data[2] !== js110PacketType.settings || this.#hasFault('refuse')) return 'stall';
+        if (data.length !== 16 || data[2] !== js110PacketType.settings || this.#faults.has('refuse')) return 'stall';
         this.#settings = data.slice();
         this.#answerSettings();
         this.#settingsChanged();
@@ -243,25 +244,16 @@ export class Js110Emulator implements Emulator, UsbModel {
     return 'stall';
   }
 
-  #hasFault(name: string): boolean {
-    return this.#faults.some((fault) => fault.name === name);
-  }
-
-  #takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
-  }
-
   #answerSettings(): void {
     const { pending, busy, done } = js110SettingsResult;
-    if (this.#hasFault('settings-busy')) this.#results = [busy];
-    else if (this.#hasFault('settings-error')) this.#results = [pending, busy, 5];
+    if (this.#faults.has('settings-busy')) this.#results = [busy];
+    else if (this.#faults.has('settings-error')) this.#results = [pending, busy, 5];
     else this.#results = [pending, busy, busy, done];
   }
 
   #status(): Uint8Array {
     const result = this.#results.length > 1 ? this.#results.shift()! : this.#results[0]!;
-    const length = this.#hasFault('old-firmware') ? 24 : 104;
+    const length = this.#faults.has('old-firmware') ? 24 : 104;
     const bytes = new Uint8Array(104);
     const view = new DataView(bytes.buffer);
     bytes.set([1, length, js110PacketType.status]);
@@ -282,7 +274,7 @@ export class Js110Emulator implements Emulator, UsbModel {
   }
 
   #info(): Uint8Array {
-    if (this.#hasFault('old-firmware'))
+    if (this.#faults.has('old-firmware'))
       return Uint8Array.from([1, 12, js110PacketType.info, 0, 0, 0, 0, 0, 0x7b, 0xff]);
     const json = Buffer.from(JSON.stringify({ type: 'info', ctl: { hw: { rev: 'SIM' }, fw: { ver: '1.3.0' } } }));
     return new Uint8Array(Buffer.concat([Buffer.from([1, 8, js110PacketType.info, 0, 0, 0, 0, 0]), json]));
@@ -295,26 +287,21 @@ export class Js110Emulator implements Emulator, UsbModel {
   }
 
   #startStream(): void {
-    const { time, source } = this.#options;
     this.#isStreaming = true;
-    this.#start_ns = time.now_ns();
+    this.#start_ns = this.#options.time.now_ns();
     this.#firstSample_s = (this.#start_ns - this.#sourceStart_ns) / 1e9;
     this.#taken = 0;
     this.#index = 0;
     this.#range = js110RangeOff;
     this.#missing = LEADING_MISSING;
     this.#toggleSlip = 0;
-    this.#levels = 0;
-    this.#pendingEdges = [];
-    for (const [bit, channel] of this.#inputs.entries()) {
-      if (source.levelAt(channel, this.#firstSample_s)) this.#levels |= 1 << bit;
-    }
+    this.#pins.start(this.#firstSample_s);
     this.#schedule();
   }
 
   #schedule(): void {
     const due_ns = this.#start_ns + (this.#taken / js110FrameSamples + BATCH_FRAMES) * FRAME_MS * 1e6;
-    this.#cancel = this.#options.time.after((due_ns - this.#options.time.now_ns()) / 1e6, () => {
+    this.#cancel = callAt(this.#options.time, due_ns, () => {
       if (!this.#isStreaming || this.#isStalled) return;
       this.#sendBatch();
       this.#schedule();
@@ -325,7 +312,7 @@ export class Js110Emulator implements Emulator, UsbModel {
     const n = BATCH_FRAMES * js110FrameSamples;
     const t0_s = this.#firstSample_s! + this.#taken * SAMPLE_S;
     this.#options.source.fillMeans(t0_s, SAMPLE_S, n, this.#current, this.#voltage);
-    this.#collectEdges(t0_s, n);
+    this.#pins.nextBatch(t0_s, n);
     for (let k = 0; k < n; k++) {
       this.#charge_C += this.#current[k]! * SAMPLE_S;
       this.#energy_J += this.#current[k]! * this.#voltage[k]! * SAMPLE_S;
@@ -348,23 +335,19 @@ export class Js110Emulator implements Emulator, UsbModel {
     view.setUint16(2, js110FrameBytes | (voltageRange << 15), true);
     view.setUint16(4, this.#index, true);
     view.setUint16(6, Math.floor(this.#taken / (js110Rate_Hz / 1000)) & 0x7ff, true);
-    const missing = this.#takeFault('missing');
+    const missing = this.#faults.take('missing');
     if (missing) {
       this.faultsDone.push({ fault: `missing=${missing.value}`, sample: this.#taken });
       this.#missing = missing.value;
     }
-    if (this.#takeFault('lose-sample')) {
+    if (this.#faults.take('lose-sample')) {
       this.faultsDone.push({ fault: 'lose-sample', sample: this.#taken });
       this.#toggleSlip ^= 1;
     }
     // A batch of edges is spread over its frames: indices count from the batch's first sample.
     for (let k = 0; k < js110FrameSamples; k++) {
-      this.#followEdges(from + k);
+      this.#levels = this.#pins.levelsAt(from + k);
       view.setUint32(8 + 4 * k, this.#word(from + k, voltageRange), true);
-    }
-    if (from === (BATCH_FRAMES - 1) * js110FrameSamples) {
-      const length = BATCH_FRAMES * js110FrameSamples;
-      this.#pendingEdges = this.#pendingEdges.map((late) => ({ ...late, index: late.index - length }));
     }
     return new Uint8Array(view.buffer);
   }
@@ -415,27 +398,10 @@ export class Js110Emulator implements Emulator, UsbModel {
     }
   }
 
-  /** The pins are read at the beginning of each sample. */
-  #collectEdges(t0_s: number, n: number): void {
-    for (const { time_s, channel, polarity } of this.#options.source.edgesBetween(t0_s, t0_s + n * SAMPLE_S)) {
-      const index = Math.ceil((time_s - t0_s) / SAMPLE_S - EDGE_SLACK);
-      for (const [bit, name] of this.#inputs.entries()) {
-        if (name === channel) this.#pendingEdges.push({ index, bit, rise: polarity === 'rise' });
-      }
-    }
-  }
-
-  #followEdges(k: number): void {
-    while (this.#pendingEdges.length > 0 && this.#pendingEdges[0]!.index <= k) {
-      const { bit, rise } = this.#pendingEdges.shift()!;
-      this.#levels = rise ? this.#levels | (1 << bit) : this.#levels & ~(1 << bit);
-    }
-  }
-
   /** The frame as it leaves, or null if it is lost. */
   #damage(frame: Uint8Array, first: number): Uint8Array | null {
     const done = (fault: string) => this.faultsDone.push({ fault, sample: first });
-    const drop = this.#takeFault('drop-frames');
+    const drop = this.#faults.take('drop-frames');
     if (drop) {
       done(`drop-frames=${drop.value}`);
       this.#framesToLose = drop.value;
@@ -444,25 +410,25 @@ export class Js110Emulator implements Emulator, UsbModel {
       this.#framesToLose--;
       return null;
     }
-    const jump = this.#takeFault('index-jump');
+    const jump = this.#faults.take('index-jump');
     if (jump) {
       done(`index-jump=${jump.value}`);
       this.#index = (this.#index + jump.value) & 0xffff;
     }
-    if (this.#takeFault('bad-status')) {
+    if (this.#faults.take('bad-status')) {
       done('bad-status');
       frame[1] = 7;
     }
-    if (this.#takeFault('bad-length')) {
+    if (this.#faults.take('bad-length')) {
       done('bad-length');
       frame[2] = 0x40;
     }
-    if (this.#takeFault('rubbish')) {
+    if (this.#faults.take('rubbish')) {
       done('rubbish');
       this.#isRubbish = true;
     }
     if (this.#isRubbish) return Uint8Array.from(frame, (_, k) => (k * 151 + first) & 0xff);
-    if (this.#takeFault('short-packet')) {
+    if (this.#faults.take('short-packet')) {
       done('short-packet');
       return frame.subarray(0, 100);
     }

@@ -1,3 +1,2 @@
-export { Js110, type Js110Options, type Js110Settings } from './driver.ts';
+export { Js110, type Js110Settings } from './driver.ts';
 export { Js110Emulator, js110Faults } from './emulator.ts';
-export { js110Usb } from './spec.ts';

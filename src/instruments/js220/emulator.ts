@@ -12,6 +12,7 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
 } from '../emulator.ts';
 import {
@@ -141,7 +142,7 @@ export class Js220Emulator implements Emulator, UsbModel {
   readonly #sourceStart_ns: number;
   readonly #made_ns: number;
   readonly #inputs: readonly string[];
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #faults = new PendingFaults();
   readonly #queue = new UsbInQueue(js220Frame_bytes, QUEUE_BYTES);
   readonly #streams = new Map<number, Stream>();
   readonly #settings = new Map<string, number>();
@@ -252,7 +253,7 @@ export class Js220Emulator implements Emulator, UsbModel {
         this.#push(Uint8Array.from({ length: js220Frame_bytes }, (_, i) => (i * 151 + 255) & 0xff));
         break;
       default:
-        this.#faults.push(parsed);
+        this.#faults.add(parsed);
     }
   }
 
@@ -268,7 +269,7 @@ export class Js220Emulator implements Emulator, UsbModel {
 
   controlIn(setup: UsbControl, _length: number): Uint8Array | UsbRefusal {
     if (this.#isStalled) return 'silence';
-    if (setup.requestType !== 0xc0 || this.#has('wrong-device')) return 'stall';
+    if (setup.requestType !== 0xc0 || this.#faults.has('wrong-device')) return 'stall';
     switch (setup.request) {
       case js220Request.connect:
         return Uint8Array.of(this.#connect(setup.value));
@@ -301,16 +302,6 @@ export class Js220Emulator implements Emulator, UsbModel {
     return 'ok';
   }
 
-  #has(name: string): boolean {
-    return this.#faults.some((fault) => fault.name === name);
-  }
-
-  #takeFault(name: string): boolean {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    if (at >= 0) this.#faults.splice(at, 1);
-    return at >= 0;
-  }
-
   #done(fault: string, tick = this.#now()): void {
     const step = this.#streams.get(js220Streams.current.index)?.step ?? 2;
     this.faultsDone.push({ fault, sample: Math.ceil((tick - (this.#mainStart ?? tick)) / step) });
@@ -330,17 +321,17 @@ export class Js220Emulator implements Emulator, UsbModel {
   }
 
   #connect(mode: number): number {
-    if (this.#has('bad-status')) return 1;
+    if (this.#faults.has('bad-status')) return 1;
     this.stop();
     this.#queue.clear();
     this.#frameId = 0;
     if (mode === 0) this.#settings.clear();
     this.#isConnected = true;
-    if (this.#has('no-connect')) return 0;
+    if (this.#faults.has('no-connect')) return 0;
     const words = [
-      this.#has('wrong-protocol') ? 0x0200_0000 : 0x0100_0000,
+      this.#faults.has('wrong-protocol') ? 0x0200_0000 : 0x0100_0000,
       1,
-      this.#has('old-firmware') ? 0x0102_0000 : 0x0103_0000,
+      this.#faults.has('old-firmware') ? 0x0102_0000 : 0x0103_0000,
       0x0108_0000,
       0x0103_0000,
     ];
@@ -408,7 +399,7 @@ export class Js220Emulator implements Emulator, UsbModel {
   }
 
   #sendTimemap(): void {
-    if (this.#has('no-timemap')) return;
+    if (this.#faults.has('no-timemap')) return;
     const counter = this.#now();
     const payload = Buffer.alloc(36);
     payload[0] = js220Control.timemap;
@@ -439,14 +430,14 @@ export class Js220Emulator implements Emulator, UsbModel {
     const value = payload.length >= 44 ? payload.readUInt32LE(36) : 0;
     if (topic === '$') this.#sendMetadata();
     else if (topic === 'c/!ping') {
-      if (!this.#has('no-pong')) this.#publishNumber('c/!pong', js220Type.u32, value);
+      if (!this.#faults.has('no-pong')) this.#publishNumber('c/!pong', js220Type.u32, value);
     } else if (topic !== '?') this.#set(topic, value);
   }
 
   #sendMetadata(): void {
-    if (this.#has('no-metadata')) return;
+    if (this.#faults.has('no-metadata')) return;
     for (const [topic, metadata] of Object.entries(METADATA)) {
-      const json = this.#has('broken-metadata') ? '{"options": [[0, ' : JSON.stringify(metadata);
+      const json = this.#faults.has('broken-metadata') ? '{"options": [[0, ' : JSON.stringify(metadata);
       this.#publish(`${topic}$`, js220Type.json, Buffer.from(`${json}\0`));
     }
   }
@@ -454,7 +445,7 @@ export class Js220Emulator implements Emulator, UsbModel {
   #set(topic: string, value: number): void {
     const { options } = (METADATA[topic] ?? {}) as { options?: [number, ...string[]][] };
     const isKnown = options === undefined || options.some(([number]) => number === value);
-    const code = this.#takeFault('refuse-setting') || !isKnown ? 5 : 0;
+    const code = this.#faults.take('refuse-setting') || !isKnown ? 5 : 0;
     this.#publishNumber(`${topic}#`, js220Type.i32, code);
     if (code !== 0) return;
     this.#settings.set(topic, value);
@@ -470,7 +461,7 @@ export class Js220Emulator implements Emulator, UsbModel {
     const isAnalog = name === 'current' || name === 'voltage' || name === 'power';
     const step = isAnalog ? 2 * (this.#settings.get('s/dwnN/N') ?? 1) : name === 'statistics' ? 2 : 1;
     let start = Math.ceil(this.#now() / step) * step;
-    if (name === 'voltage' && this.#takeFault('misaligned')) start += 63 * step;
+    if (name === 'voltage' && this.#faults.take('misaligned')) start += 63 * step;
     if (isAnalog || name === 'range') {
       const isFirst = ![4, 5, 6, 7].some((other) => this.#streams.has(other));
       this.#mainStart = Math.max(isFirst ? 0 : this.#mainStart!, start);

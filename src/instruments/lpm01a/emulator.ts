@@ -1,11 +1,14 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
+  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
+  sendToHost,
 } from '../emulator.ts';
 import { lpm01aLimit_A, lpm01aPrompt, lpm01aRates_Hz, lpm01aTag } from './spec.ts';
 
@@ -59,7 +62,7 @@ export class Lpm01aEmulator implements Emulator {
   readonly #options: Lpm01aEmulatorOptions;
   readonly #sourceStart_ns: number;
   readonly #trigger: string | null;
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #faults = new PendingFaults();
   readonly #firmware: readonly number[];
 
   #line = '';
@@ -109,7 +112,7 @@ export class Lpm01aEmulator implements Emulator {
     const parsed = parseFault(fault, lpm01aFaults);
     if (parsed.name === 'stall') this.#isStalled = true;
     else if (parsed.name === 'buffer') this.#buffer_pct = parsed.value;
-    else this.#faults.push(parsed);
+    else this.#faults.add(parsed);
   }
 
   stop(): void {
@@ -132,12 +135,11 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #send(bytes: Uint8Array): Promise<void> {
-    // A host that has gone away is no failure of the instrument.
-    return this.#port.write(bytes).catch(() => {});
+    return sendToHost(this.#port, bytes);
   }
 
   #sendText(text: string): void {
-    if (this.#takeFault('half-answer')) this.#send(Buffer.from(text.slice(0, text.length / 2), 'latin1'));
+    if (this.#faults.take('half-answer')) this.#send(Buffer.from(text.slice(0, text.length / 2), 'latin1'));
     else this.#send(Buffer.from(text, 'latin1'));
   }
 
@@ -150,11 +152,6 @@ export class Lpm01aEmulator implements Emulator {
     return `\r\n${lpm01aPrompt}${word} ${command}\r\nError detail: ${detail}\r\n`;
   }
 
-  #takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
-  }
-
   #isOlderThan(version: readonly number[]): boolean {
     for (let i = 0; i < 3; i++) if (this.#firmware[i] !== version[i]) return this.#firmware[i]! < version[i]!;
     return false;
@@ -162,10 +159,7 @@ export class Lpm01aEmulator implements Emulator {
 
   /** Carries a command out. @returns its answer, or null where it has answered by itself */
   #execute(line: string): string | null {
-    if (this.#takeFault('wrong-device')) {
-      this.#faults.unshift({ name: 'wrong-device', value: 0 });
-      return 'Micro-terminal v2 ready\r\n> ';
-    }
+    if (this.#faults.has('wrong-device')) return 'Micro-terminal v2 ready\r\n> ';
     const [command, ...argument] = line.toLowerCase().split(/\s+/) as [string, ...string[]];
     switch (command) {
       case 'help':
@@ -193,7 +187,7 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #status(): string {
-    const status = this.#takeFault('status-error') ? 'error: buffer full' : 'ok';
+    const status = this.#faults.take('status-error') ? 'error: buffer full' : 'ok';
     return this.#options.manualSpelling ? this.#ack('status', status) : this.#ack(`status ${status}`);
   }
 
@@ -312,14 +306,13 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #schedule(): void {
-    const { time } = this.#options;
     const burst = Math.max(1, Math.round((this.#rate_Hz * BURST_MS) / 1000));
     const due_ns = this.#start_ns + ((this.#taken + burst) / this.#rate_Hz) * 1e9;
-    this.#cancel = time.after((due_ns - time.now_ns()) / 1e6, () => {
-      if (!this.#isAcquiring || this.#isStalled || this.#takeFault('no-samples')) return;
+    this.#cancel = callAt(this.#options.time, due_ns, () => {
+      if (!this.#isAcquiring || this.#isStalled || this.#faults.take('no-samples')) return;
       this.#sendBurst(burst);
       if (!this.#isAcquiring) return;
-      if (this.#taken / this.#rate_Hz >= this.#duration_s || this.#takeFault('stop-by-itself')) this.#finish();
+      if (this.#taken / this.#rate_Hz >= this.#duration_s || this.#faults.take('stop-by-itself')) this.#finish();
       else this.#schedule();
     });
   }
@@ -333,7 +326,7 @@ export class Lpm01aEmulator implements Emulator {
         edges.shift();
         this.#pushEvent(parts);
       }
-      if (values[i] === null || this.#takeFault('overcurrent')) {
+      if (values[i] === null || this.#faults.take('overcurrent')) {
         this.#send(Buffer.concat(parts));
         this.#trip();
         return;
@@ -342,7 +335,7 @@ export class Lpm01aEmulator implements Emulator {
       this.#taken++;
       if (this.#taken % STAMP_SAMPLES === 0) parts.push(this.#stamp());
     }
-    if (this.#takeFault('overcurrent-f4')) {
+    if (this.#faults.take('overcurrent-f4')) {
       this.#send(Buffer.concat(parts));
       this.#trip(lpm01aTag.end);
       return;
@@ -351,12 +344,12 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #sendCounted(bytes: Uint8Array): void {
-    if (this.#waiting >= QUEUE_BURSTS || this.#takeFault('buffer-full')) {
+    if (this.#waiting >= QUEUE_BURSTS || this.#faults.take('buffer-full')) {
       this.#reportError('buffer full');
       this.#finish();
       return;
     }
-    if (this.#takeFault('unplug')) {
+    if (this.#faults.take('unplug')) {
       this.faultsDone.push({ fault: 'unplug', sample: this.#taken });
       this.#send(Buffer.concat([bytes, Uint8Array.of(0x33)])).then(() => this.#port.close());
       return;
@@ -398,10 +391,10 @@ export class Lpm01aEmulator implements Emulator {
 
   #pushEvent(parts: Uint8Array[]): void {
     const text = `event ${String(this.#events++).padStart(2, '0')} ris`;
-    if (this.#takeFault('lost-event')) return;
+    if (this.#faults.take('lost-event')) return;
     if (this.#format === 'bin_hexa') {
       parts.push(frame(lpm01aTag.info, ...Buffer.from(`${text}\r\n`, 'latin1')));
-    } else if (this.#takeFault('merged-event')) {
+    } else if (this.#faults.take('merged-event')) {
       this.#done('merged-event');
       parts.push(Buffer.from(text, 'latin1'));
     } else parts.push(Buffer.from(`${text}\r\n`, 'latin1'));
@@ -412,7 +405,7 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #pushSample(parts: Uint8Array[], value: number): void {
-    const drop = this.#takeFault('drop-samples');
+    const drop = this.#faults.take('drop-samples');
     if (drop) {
       this.#done(`drop-samples=${drop.value}`);
       this.#lossLeft = drop.value;
@@ -423,7 +416,7 @@ export class Lpm01aEmulator implements Emulator {
     }
     const bytes =
       this.#format === 'bin_hexa' ? encodeBinary(value) : Buffer.from(`${encodeAscii(value)}\r\n`, 'latin1');
-    const dropBytes = this.#takeFault('drop-bytes');
+    const dropBytes = this.#faults.take('drop-bytes');
     if (dropBytes) {
       this.#done(`drop-bytes=${dropBytes.value}`);
       parts.push(bytes.subarray(Math.min(bytes.length, dropBytes.value)));
@@ -442,7 +435,7 @@ export class Lpm01aEmulator implements Emulator {
       rubbish: `\x13#~!\r\n${text}\r\n`,
     };
     for (const [fault, replacement] of Object.entries(damaged)) {
-      if (!this.#takeFault(fault)) continue;
+      if (!this.#faults.take(fault)) continue;
       this.#done(fault);
       return Buffer.from(replacement, 'latin1');
     }

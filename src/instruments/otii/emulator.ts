@@ -5,7 +5,9 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
+  sendToHost,
 } from '../emulator.ts';
 
 export const otiiFaults: FaultCatalogue = {
@@ -67,7 +69,7 @@ export class OtiiEmulator implements Emulator {
   readonly #options: OtiiEmulatorOptions;
   readonly #sourceStart_ns: number;
   readonly #inputs: readonly string[];
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #faults = new PendingFaults();
   readonly #requests: string[] = [];
   readonly #channels = new Set<string>();
   #received = '';
@@ -120,7 +122,7 @@ export class OtiiEmulator implements Emulator {
       case 'wrong-password':
       case 'not-logged-in':
         this.#isLoggedIn = false;
-        this.#faults.push(parsed);
+        this.#faults.add(parsed);
         break;
       case 'device-gone':
         this.#information(`Device ${this.serial} disconnected`);
@@ -140,7 +142,7 @@ export class OtiiEmulator implements Emulator {
         this.faultsDone.push({ fault, sample: this.#taken('mc') });
         break;
       default:
-        this.#faults.push(parsed);
+        this.#faults.add(parsed);
     }
   }
 
@@ -148,19 +150,8 @@ export class OtiiEmulator implements Emulator {
     if (this.#recording) this.#recording.end_ns ??= this.#options.time.now_ns();
   }
 
-  #has(name: string): { value: number } | undefined {
-    return this.#faults.find((fault) => fault.name === name);
-  }
-
-  #takeFault(name: string): boolean {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    if (at >= 0) this.#faults.splice(at, 1);
-    return at >= 0;
-  }
-
   #send(text: string): void {
-    // A client that has gone away is no failure of the server.
-    if (!this.#isStalled) this.#stream.write(new TextEncoder().encode(text)).catch(() => {});
+    if (!this.#isStalled) sendToHost(this.#stream, new TextEncoder().encode(text));
   }
 
   #line(document: Data): void {
@@ -172,11 +163,11 @@ export class OtiiEmulator implements Emulator {
   }
 
   #greet(): void {
-    if (this.#has('wrong-device')) {
+    if (this.#faults.has('wrong-device')) {
       this.#send('SSH-2.0-OpenSSH_9.2\r\n');
       return;
     }
-    const protocol_version = this.#has('other-protocol') ? '0.9' : '0.1';
+    const protocol_version = this.#faults.has('other-protocol') ? '0.9' : '0.1';
     this.#line({
       type: 'information',
       info: 'connected',
@@ -195,14 +186,14 @@ export class OtiiEmulator implements Emulator {
     if (this.#isStalled) return;
     const { cmd, data = {}, trans_id } = JSON.parse(line) as { cmd: string; data?: Data; trans_id: string };
     this.#requests.push(cmd);
-    const slow = this.#has('slow');
+    const slow = this.#faults.find('slow');
     if (slow) await new Promise<void>((resolve) => this.#options.time.after(slow.value, resolve));
-    if (this.#has('information')) this.#information('The battery of the mouse is low');
-    if (this.#has('progress')) {
+    if (this.#faults.has('information')) this.#information('The battery of the mouse is low');
+    if (this.#faults.has('progress')) {
       for (const progress of [0.25, 0.75]) this.#line({ type: 'progress', cmd, trans_id, data: { progress } });
     }
-    if (this.#takeFault('rubbish')) this.#send('{"type": "response", \u0007\r\n');
-    else if (this.#takeFault('half-line')) this.#send(`{"type":"response","trans_id":"${trans_id}","da`);
+    if (this.#faults.take('rubbish')) this.#send('{"type": "response", \u0007\r\n');
+    else if (this.#faults.take('half-line')) this.#send(`{"type":"response","trans_id":"${trans_id}","da`);
     else this.#reply(cmd, data, trans_id);
   }
 
@@ -219,8 +210,8 @@ export class OtiiEmulator implements Emulator {
     if (command === 'otii_is_logged_in') return { logged_in: this.#isLoggedIn };
     if (command === 'otii_login') return this.#logIn();
     if (!this.#isLoggedIn) throw new Refusal('Not logged in');
-    if (this.#has('no-license')) throw new Refusal('No license', 'No Automation Toolbox license reserved');
-    if (/^arc_set|^arc_enable/.test(command) && this.#takeFault('refuse-setting')) {
+    if (this.#faults.has('no-license')) throw new Refusal('No license', 'No Automation Toolbox license reserved');
+    if (/^arc_set|^arc_enable/.test(command) && this.#faults.take('refuse-setting')) {
       throw new Refusal('Invalid key value', 'value out of range');
     }
     const run = this.#commands[command];
@@ -229,7 +220,7 @@ export class OtiiEmulator implements Emulator {
   }
 
   #logIn(): Data {
-    if (this.#has('wrong-password')) throw new Refusal('Could not login', 'Wrong username or password');
+    if (this.#faults.has('wrong-password')) throw new Refusal('Could not login', 'Wrong username or password');
     this.#isLoggedIn = true;
     return {};
   }
@@ -293,8 +284,10 @@ export class OtiiEmulator implements Emulator {
 
   #devices(): Data[] {
     const device = { device_id: this.serial, name: 'Emulated', type: this.#options.type ?? 'Arc' };
-    if (this.#has('no-device')) return [];
-    return this.#has('two-devices') ? [device, { ...device, device_id: 'SIM-OTII-0002', name: 'Other' }] : [device];
+    if (this.#faults.has('no-device')) return [];
+    return this.#faults.has('two-devices')
+      ? [device, { ...device, device_id: 'SIM-OTII-0002', name: 'Other' }]
+      : [device];
   }
 
   #own(data: Data): undefined {
@@ -354,7 +347,7 @@ export class OtiiEmulator implements Emulator {
       const isNull = channel === 'mc' && nulls && sample + i >= nulls.at && sample + i < nulls.at + nulls.count;
       return isNull ? null : Math.fround(value);
     });
-    const interval = (this.#has('wrong-rate') ? 2 : 1) / rate_Hz;
+    const interval = (this.#faults.has('wrong-rate') ? 2 : 1) / rate_Hz;
     return { data_type: 'analog', timestamp: sample / rate_Hz, interval, values };
   }
 

@@ -3,6 +3,7 @@ import { DeviceError } from '../../signal/errors.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { LineChannel } from '../../transport/lines.ts';
 import type { TimeSource } from '../../transport/time.ts';
+import { RequestQueue } from '../request-queue.ts';
 import { otiiProtocol } from './spec.ts';
 
 const message = z.looseObject({
@@ -82,7 +83,8 @@ export class OtiiClient {
   readonly #name: string;
   readonly #lines: LineChannel;
   readonly #onInformation: (text: string) => void;
-  #queue: Promise<unknown> = Promise.resolve();
+  /** Replies carry the number of their request, so that a late one confuses nothing. */
+  readonly #queue = new RequestQueue(() => false);
   #nextId = 1;
 
   /** `onInformation` gets what the server says without being asked. */
@@ -121,9 +123,7 @@ export class OtiiClient {
    * @throws DeviceError `device.refused` with the server's error code, `device.silent`, `device.protocol`, `device.vanished`
    */
   request(command: string, data: Record<string, unknown> = {}): Promise<unknown> {
-    const result = this.#queue.then(() => this.#exchange(command, data));
-    this.#queue = result.catch(() => {});
-    return result;
+    return this.#queue.inOrder(() => this.#exchange(command, data));
   }
 
   /** A request whose reply holds a value of a certain shape. */

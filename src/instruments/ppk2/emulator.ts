@@ -1,12 +1,16 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
+  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
+  sendToHost,
 } from '../emulator.ts';
+import { SampledPins } from '../sampled-pins.ts';
 import { ppk2Opcode, ppk2PowerMode, ppk2Ranges, ppk2Rate_Hz, ppk2Volts } from './spec.ts';
 
 export const ppk2Faults: FaultCatalogue = {
@@ -42,8 +46,6 @@ const PIECE_MS = 20;
 /** The emulator leaves a range upwards above this code (invented: 64 uA, 0.6 mA, 6 mA and 70 mA). */
 const RANGE_END_CODE = 1500;
 const FULL_CODE = 16_383;
-/** An edge time that should fall on a sample must not miss it by rounding. */
-const EDGE_SLACK = 1e-6;
 
 /** How many bytes follow each opcode. */
 const ARGUMENTS: Readonly<Record<number, number>> = {
@@ -71,8 +73,8 @@ export class Ppk2Emulator implements Emulator {
   readonly #port: ByteStream;
   readonly #options: EmulatorOptions;
   readonly #sourceStart_ns: number;
-  readonly #inputs: readonly string[];
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #pins: SampledPins;
+  readonly #faults = new PendingFaults();
 
   #command: number[] = [];
   #isRunning = false;
@@ -92,8 +94,6 @@ export class Ppk2Emulator implements Emulator {
   #droppedBlocks = 0;
   /** Samples that the fault under way still has to lose. */
   #lossLeft = 0;
-  #levels = 0;
-  #pendingEdges: { index: number; bit: number; rise: boolean }[] = [];
   readonly #current = new Float64Array(BLOCK_SAMPLES);
   readonly #voltage = new Float64Array(BLOCK_SAMPLES);
 
@@ -103,7 +103,7 @@ export class Ppk2Emulator implements Emulator {
     this.#port = port;
     this.#options = options;
     this.#sourceStart_ns = options.sourceStart_ns ?? options.time.now_ns();
-    this.#inputs = options.inputs ?? [];
+    this.#pins = new SampledPins(options.source, options.inputs ?? [], SAMPLE_S);
     port.onData((bytes) => {
       for (const byte of bytes) this.#take(byte);
     });
@@ -122,7 +122,7 @@ export class Ppk2Emulator implements Emulator {
   inject(fault: string): void {
     const parsed = parseFault(fault, ppk2Faults);
     if (parsed.name === 'stall') this.#isStalled = true;
-    else this.#faults.push(parsed);
+    else this.#faults.add(parsed);
   }
 
   stop(): void {
@@ -179,32 +179,26 @@ export class Ppk2Emulator implements Emulator {
   }
 
   #send(bytes: Uint8Array): Promise<void> {
-    // A host that has gone away is no failure of the instrument.
-    return this.#port.write(bytes).catch(() => {});
+    return sendToHost(this.#port, bytes);
   }
 
   #sendText(text: string): void {
     this.#send(new TextEncoder().encode(text));
   }
 
-  #takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
-  }
-
   #sendMetadata(): void {
-    if (this.#takeFault('wrong-device')) {
+    if (this.#faults.take('wrong-device')) {
       this.#sendText('Micro-terminal v2 ready\r\n> ');
       return;
     }
-    if (this.#takeFault('stale-bytes')) this.#send(Uint8Array.from({ length: 403 }, (_, i) => (i * 89) & 0xff));
+    if (this.#faults.take('stale-bytes')) this.#send(Uint8Array.from({ length: 403 }, (_, i) => (i * 89) & 0xff));
     const perRange = (name: string, values: readonly number[]) =>
       values.map((value, range) => `${name}${range}: ${value.toFixed(20)}`);
     const lines = [
-      `Calibrated: ${this.#takeFault('uncalibrated') ? 0 : 1}`,
+      `Calibrated: ${this.#faults.take('uncalibrated') ? 0 : 1}`,
       ...Object.entries(COEFFICIENTS).flatMap(([name, values]) => perRange(name, values)),
       `VDD: ${VDD_MV}`,
-      `HW: ${this.#takeFault('unknown-hardware') ? 1234 : 9173}`,
+      `HW: ${this.#faults.take('unknown-hardware') ? 1234 : 9173}`,
       `mode: ${this.#mode}`,
       ...perRange('UG', this.#userGain),
       'IA: 56',
@@ -215,11 +209,11 @@ export class Ppk2Emulator implements Emulator {
       const at = lines.findIndex((line) => line.startsWith(`${key}:`));
       lines.splice(at, 1, ...(replacement === null ? [] : [`${key}: ${replacement}`]));
     };
-    if (this.#takeFault('nan')) change('GI4', '-nan');
-    if (this.#takeFault('missing-field')) change('R2', null);
-    if (this.#takeFault('zero-gain')) change('GS0', '0.00000000000000000000');
+    if (this.#faults.take('nan')) change('GI4', '-nan');
+    if (this.#faults.take('missing-field')) change('R2', null);
+    if (this.#faults.take('zero-gain')) change('GS0', '0.00000000000000000000');
     const text = `${lines.join('\n')}\nEND\n`;
-    const isCut = this.#faults.some((fault) => fault.name === 'no-end');
+    const isCut = this.#faults.has('no-end');
     const cuts = [0, Math.floor(text.length / 3) + 1, Math.floor((2 * text.length) / 3), text.length];
     for (let piece = 0; piece < (isCut ? 2 : 3); piece++) {
       const part = text.slice(cuts[piece], cuts[piece + 1]);
@@ -229,23 +223,18 @@ export class Ppk2Emulator implements Emulator {
 
   #startStream(): void {
     this.stop();
-    const { time, source } = this.#options;
     this.#isStreaming = true;
-    this.#start_ns = time.now_ns();
+    this.#start_ns = this.#options.time.now_ns();
     this.#firstSample_s = (this.#start_ns - this.#sourceStart_ns) / 1e9;
     this.#taken = 0;
-    this.#levels = 0;
-    this.#pendingEdges = [];
-    for (const [bit, channel] of this.#inputs.entries()) {
-      if (source.levelAt(channel, this.#firstSample_s)) this.#levels |= 1 << bit;
-    }
+    this.#pins.start(this.#firstSample_s);
     this.#schedule();
   }
 
   #schedule(): void {
     const due_ns = this.#start_ns + (this.#taken / BLOCK_SAMPLES + 1) * BLOCK_MS * 1e6;
-    this.#cancel = this.#options.time.after((due_ns - this.#options.time.now_ns()) / 1e6, () => {
-      if (!this.#isStreaming || this.#isStalled || this.#takeFault('no-samples')) return;
+    this.#cancel = callAt(this.#options.time, due_ns, () => {
+      if (!this.#isStreaming || this.#isStalled || this.#faults.take('no-samples')) return;
       this.#sendBlock();
       this.#schedule();
     });
@@ -265,7 +254,7 @@ export class Ppk2Emulator implements Emulator {
     this.#send(bytes).finally(() => {
       this.#waitingBlocks--;
     });
-    if (this.#takeFault('unplug')) {
+    if (this.#faults.take('unplug')) {
       this.faultsDone.push({ fault: 'unplug', sample: first + BLOCK_SAMPLES });
       this.#send(bytes.subarray(0, 3)).then(() => this.#port.close());
     }
@@ -274,36 +263,17 @@ export class Ppk2Emulator implements Emulator {
   #encodeBlock(): Uint8Array {
     const t0_s = this.#firstSample_s! + this.#taken * SAMPLE_S;
     this.#options.source.fillMeans(t0_s, SAMPLE_S, BLOCK_SAMPLES, this.#current, this.#voltage);
-    this.#collectEdges(t0_s);
+    this.#pins.nextBatch(t0_s, BLOCK_SAMPLES);
     const bytes = new Uint8Array(BLOCK_BYTES);
-    let edge = 0;
     for (let i = 0; i < BLOCK_SAMPLES; i++) {
-      while (edge < this.#pendingEdges.length && this.#pendingEdges[edge]!.index <= i) {
-        const { bit, rise } = this.#pendingEdges[edge++]!;
-        this.#levels = rise ? this.#levels | (1 << bit) : this.#levels & ~(1 << bit);
-      }
       const { range, code } = this.#convert(this.#isRunning ? this.#current[i]! : 0);
       bytes[4 * i] = code & 0xff;
       bytes[4 * i + 1] = (code >> 8) | ((range & 3) << 6);
       bytes[4 * i + 2] = (range >> 2) | (this.#counter << 2);
-      bytes[4 * i + 3] = this.#levels;
+      bytes[4 * i + 3] = this.#pins.levelsAt(i);
       this.#counter = (this.#counter + 1) % 64;
     }
-    this.#pendingEdges = this.#pendingEdges.slice(edge).map((late) => ({ ...late, index: late.index - BLOCK_SAMPLES }));
     return bytes;
-  }
-
-  /** The pins are read at the beginning of each sample. */
-  #collectEdges(t0_s: number): void {
-    for (const { time_s, channel, polarity } of this.#options.source.edgesBetween(
-      t0_s,
-      t0_s + BLOCK_SAMPLES * SAMPLE_S,
-    )) {
-      const index = Math.ceil((time_s - t0_s) / SAMPLE_S - EDGE_SLACK);
-      for (const [bit, name] of this.#inputs.entries()) {
-        if (name === channel) this.#pendingEdges.push({ index, bit, rise: polarity === 'rise' });
-      }
-    }
   }
 
   /** The converter: the most sensitive range that can hold the current, and its code. */
@@ -331,33 +301,33 @@ export class Ppk2Emulator implements Emulator {
     const done = (fault: string) => this.faultsDone.push({ fault, sample: first + FAULT_AT });
 
     if (this.#lossLeft > 0) return this.#loseFrom(block, 0);
-    const drop = this.#takeFault('drop-samples');
+    const drop = this.#faults.take('drop-samples');
     if (drop) {
       done(`drop-samples=${drop.value}`);
       this.#lossLeft = drop.value;
       return this.#loseFrom(block, at);
     }
-    if (this.#takeFault('drop-block')) {
+    if (this.#faults.take('drop-block')) {
       this.faultsDone.push({ fault: 'drop-block', sample: first });
       return null;
     }
-    const dropBytes = this.#takeFault('drop-bytes');
+    const dropBytes = this.#faults.take('drop-bytes');
     if (dropBytes) {
       done(`drop-bytes=${dropBytes.value}`);
       return without(at + 1, dropBytes.value);
     }
-    const insert = this.#takeFault('insert-bytes');
+    const insert = this.#faults.take('insert-bytes');
     if (insert) {
       done(`insert-bytes=${insert.value}`);
       const rubbish = Buffer.from(Array.from({ length: insert.value }, (_, i) => (i * 151 + 77) & 0xff));
       return Buffer.concat([block.subarray(0, at), rubbish, block.subarray(at)]);
     }
-    if (this.#takeFault('corrupt-word')) {
+    if (this.#faults.take('corrupt-word')) {
       done('corrupt-word');
       block[at + 1] = 0xff;
       block[at + 2] = block[at + 2]! ^ 0x55;
     }
-    const jump = this.#takeFault('counter-jump');
+    const jump = this.#faults.take('counter-jump');
     if (jump) {
       done(`counter-jump=${jump.value}`);
       for (let i = FAULT_AT; i < BLOCK_SAMPLES; i++) block[4 * i + 2] = (block[4 * i + 2]! + 4 * jump.value) & 0xff;

@@ -1,12 +1,16 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
+  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
+  sendToHost,
 } from '../emulator.ts';
+import { readingOver } from '../reading.ts';
 
 export const ptdaemonFaults: FaultCatalogue = {
   'invalid-sample': 'the next sample is -1 throughout',
@@ -52,7 +56,7 @@ export class PtdaemonEmulator implements Emulator {
   readonly #options: EmulatorOptions;
   readonly #made_ns: number;
   readonly #sourceStart_ns: number;
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #faults = new PendingFaults();
   readonly #requests: string[] = [];
 
   #received = '';
@@ -97,21 +101,12 @@ export class PtdaemonEmulator implements Emulator {
     else if (parsed.name === 'no-samples') this.#isSilent = true;
     else if (parsed.name === 'unplug') this.#stream.close();
     else if (parsed.name === 'clock-step') this.#clockOffset_ms -= 1000 * parsed.value;
-    else this.#faults.push(parsed);
+    else this.#faults.add(parsed);
   }
 
   stop(): void {
     this.#cancel();
     this.#measurement = null;
-  }
-
-  #has(name: string): boolean {
-    return this.#faults.some((fault) => fault.name === name);
-  }
-
-  #takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
   }
 
   #receive(bytes: Uint8Array): void {
@@ -127,14 +122,13 @@ export class PtdaemonEmulator implements Emulator {
   }
 
   #send(text: string): void {
-    // A client that has gone away is no failure of the daemon.
-    this.#stream.write(new TextEncoder().encode(text)).catch(() => {});
+    sendToHost(this.#stream, new TextEncoder().encode(text));
   }
 
   /** The line of answer, or null for none. */
   #answer(request: string): string | null {
-    if (this.#has('wrong-device')) return '220 mail.example.org ESMTP ready';
-    if (this.#takeFault('half-answer')) {
+    if (this.#faults.has('wrong-device')) return '220 mail.example.org ESMTP ready';
+    if (this.#faults.take('half-answer')) {
       this.#send('Last 3 sa');
       return null;
     }
@@ -164,7 +158,7 @@ export class PtdaemonEmulator implements Emulator {
       case 'Watts':
         return this.#wattsLine();
       case 'Uncertainty':
-        return this.#has('no-uncertainty') ? 'Unknown command' : this.#uncertaintyLine();
+        return this.#faults.has('no-uncertainty') ? 'Unknown command' : this.#uncertaintyLine();
       case 'RL':
         return this.#lastLines(rest);
       default:
@@ -173,8 +167,8 @@ export class PtdaemonEmulator implements Emulator {
   }
 
   #identity(): string {
-    const version = this.#has('old-version') ? '1.8.0-00000000-20160101' : '1.11.1-00000000-20240101';
-    const mode = this.#has('temperature') ? 'temperature' : 'power';
+    const version = this.#faults.has('old-version') ? '1.8.0-00000000-20160101' : '1.11.1-00000000-20240101';
+    const mode = this.#faults.has('temperature') ? 'temperature' : 'power';
     return (
       `EmulatedWT310,1000,1,1,1,1,0,1,1,version=${version},OS=Linux 6.1,mode=${mode},` +
       `1,1,1,0,0,no_cal_date,JOULEMARK;WT310 emulation;${this.serial};F1.04`
@@ -184,8 +178,8 @@ export class PtdaemonEmulator implements Emulator {
   #setRange(parameters: string[]): string {
     const [quantity, raw] = parameters;
     if (parameters.length < 2 || (quantity !== 'V' && quantity !== 'A')) return 'Invalid number of parameters';
-    if (this.#has('meter-busy')) return 'Meter busy';
-    if (this.#has('refuse-range')) return 'Invalid range';
+    if (this.#faults.has('meter-busy')) return 'Meter busy';
+    if (this.#faults.has('refuse-range')) return 'Invalid range';
     const range = quantity === 'V' ? this.#volts : this.#amps;
     if (/^auto$/i.test(raw!)) range.auto = true;
     else {
@@ -217,9 +211,9 @@ export class PtdaemonEmulator implements Emulator {
   #schedule(): void {
     const measurement = this.#measurement!;
     const due_ns = measurement.start_ns + (measurement.taken + 1) * measurement.interval_ms * 1e6;
-    this.#cancel = this.#options.time.after((due_ns - this.#options.time.now_ns()) / 1e6, () => {
+    this.#cancel = callAt(this.#options.time, due_ns, () => {
       if (this.#measurement !== measurement) return;
-      const missed = this.#takeFault('miss-samples');
+      const missed = this.#faults.take('miss-samples');
       if (missed) {
         this.faultsDone.push({ fault: `miss-samples=${missed.value}`, sample: measurement.taken - measurement.rampUp });
         measurement.taken += missed.value;
@@ -235,34 +229,27 @@ export class PtdaemonEmulator implements Emulator {
     const { interval_ms, start_ns, taken, rampUp } = this.#measurement!;
     if (taken < rampUp) return;
     const t0_s = (start_ns - this.#sourceStart_ns) / 1e9 + (taken * interval_ms) / 1000;
-    const [current, voltage] = [new Float64Array(PARTS), new Float64Array(PARTS)];
-    this.#options.source.fillMeans(t0_s, interval_ms / 1000 / PARTS, PARTS, current, voltage);
-    const mean = (value: (k: number) => number) => current.reduce((sum, _, k) => sum + value(k), 0) / PARTS;
-    const [watts, volts, amps] = [
-      mean((k) => current[k]! * voltage[k]!),
-      mean((k) => voltage[k]!),
-      mean((k) => current[k]!),
-    ];
+    const { watts, volts, amps } = readingOver(this.#options.source, t0_s, interval_ms / 1000, PARTS);
     const done = (fault: string) => this.faultsDone.push({ fault, sample: taken - rampUp });
-    if (this.#takeFault('invalid-sample')) {
+    if (this.#faults.take('invalid-sample')) {
       done('invalid-sample');
       this.#log('-1.000000', '-1.000000', '-1.000000', '-1.000000');
       this.#invalid++;
-    } else if (this.#takeFault('nan-sample')) {
+    } else if (this.#faults.take('nan-sample')) {
       done('nan-sample');
       this.#log('nan', 'nan', 'nan', 'nan');
       this.#invalid++;
-    } else if (this.#takeFault('over-range') || !this.#fits(this.#amps, amps, AMP_RANGES)) {
+    } else if (this.#faults.take('over-range') || !this.#fits(this.#amps, amps, AMP_RANGES)) {
       this.#log('-1.000000', '-1.000000', '-1.000000', '-1.000000');
       this.#invalid++;
     } else {
       const factor = volts * amps === 0 ? 0 : watts / (volts * amps);
       this.#watts.push(watts);
       this.#log(watts.toFixed(6), volts.toFixed(6), amps.toFixed(6), factor.toFixed(6));
-      if (this.#has('uncertainty-unknown')) this.#unknown++;
+      if (this.#faults.has('uncertainty-unknown')) this.#unknown++;
       else this.#uncertainties.push(this.uncertaintyOf(watts));
     }
-    if (this.#takeFault('rubbish-line')) this.#lines.push('\u0007\u0000%%, Time,,Watts,');
+    if (this.#faults.take('rubbish-line')) this.#lines.push('\u0007\u0000%%, Time,,Watts,');
   }
 
   /** The relative uncertainty that this invented analyzer states of a reading. */
@@ -310,7 +297,7 @@ export class PtdaemonEmulator implements Emulator {
     if (!(count >= 0)) return 'Invalid number of parameters';
     const lines = count === 0 ? [] : this.#lines.slice(-count);
     if (lines.length === 0) return 'No data';
-    const told = lines.length + (this.#takeFault('wrong-count') ? 1 : 0);
+    const told = lines.length + (this.#faults.take('wrong-count') ? 1 : 0);
     return [`Last ${told} samples`, ...lines].join('\r\n');
   }
 }

@@ -2,6 +2,7 @@ import { DeviceError } from '../../signal/errors.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { LineChannel } from '../../transport/lines.ts';
 import type { TimeSource } from '../../transport/time.ts';
+import { RequestQueue } from '../request-queue.ts';
 import { ptdaemonGreeting, ptdaemonMaxSamples } from './spec.ts';
 
 /** What `Identify` tells. Unknown is null. */
@@ -102,8 +103,8 @@ const REPLY_MS = 1500;
 export class PtdClient {
   readonly #name: string;
   readonly #lines: LineChannel;
-  #queue: Promise<unknown> = Promise.resolve();
-  #broken: DeviceError | null = null;
+  /** The daemon's own refusals are answers like others. */
+  readonly #queue = new RequestQueue((error) => !['device.refused', 'device.busy'].includes(error.code));
 
   constructor(stream: ByteStream, time: TimeSource) {
     this.#name = stream.name;
@@ -115,7 +116,7 @@ export class PtdClient {
    * @throws DeviceError `device.refused` (or `device.busy`) with the daemon's own words, `device.silent`, `device.vanished`
    */
   ask(request: string): Promise<string> {
-    return this.#inOrder(async () => {
+    return this.#queue.inOrder(async () => {
       await this.#lines.writeLine(request);
       const answer = await this.#lines.readLine(REPLY_MS);
       this.#check(request, answer);
@@ -129,7 +130,7 @@ export class PtdClient {
    */
   lastSamples(count: number | null): Promise<string[]> {
     const request = count === null ? 'RL' : `RL,${count}`;
-    return this.#inOrder(async () => {
+    return this.#queue.inOrder(async () => {
       await this.#lines.writeLine(request);
       const head = await this.#lines.readLine(REPLY_MS);
       if (/^No data/i.test(head)) return [];
@@ -145,7 +146,7 @@ export class PtdClient {
 
   /** @throws DeviceError `device.wrong` if it is no PTDaemon that answers */
   async hello(): Promise<void> {
-    const answer = await this.#inOrder(async () => {
+    const answer = await this.#queue.inOrder(async () => {
       await this.#lines.writeLine('Hello');
       return this.#lines.readLine(REPLY_MS);
     });
@@ -211,21 +212,5 @@ export class PtdClient {
       problem: `expected ${expected} after ${request}, found ${JSON.stringify(answer.slice(0, 80))}`,
       remedy: 'check the version of this PTDaemon; docs/instruments/ptdaemon.md lists those that are known',
     });
-  }
-
-  /** After a late answer question and answer would no longer belong together, so that nothing more is asked. */
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(async () => {
-      if (this.#broken) throw this.#broken;
-      try {
-        return await work();
-      } catch (error) {
-        if (error instanceof DeviceError && !['device.refused', 'device.busy'].includes(error.code))
-          this.#broken = error;
-        throw error;
-      }
-    });
-    this.#queue = result.catch(() => {});
-    return result;
   }
 }

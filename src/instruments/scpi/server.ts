@@ -7,7 +7,9 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
+  PendingFaults,
   parseFault,
+  sendToHost,
 } from '../emulator.ts';
 
 /** What a command does: an answer, or none. */
@@ -45,7 +47,7 @@ export abstract class ScpiServer implements Emulator {
   readonly #stream: ByteStream;
   readonly #catalogue: FaultCatalogue;
   readonly #idn: string;
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #faults = new PendingFaults();
   readonly #requests: string[] = [];
   readonly #errors: string[] = [];
   readonly #matchers: { header: RegExp; run: ScpiHandler }[] = [];
@@ -96,7 +98,7 @@ export abstract class ScpiServer implements Emulator {
     if (parsed.name === 'stall') this.#isStalled = true;
     else if (parsed.name === 'unplug') this.#stream.close();
     else if (parsed.name === 'stale-errors') this.#errors.push('-113,"Undefined header"', '-222,"Data out of range"');
-    else this.#faults.push(parsed);
+    else this.#faults.add(parsed);
   }
 
   abstract stop(): void;
@@ -112,12 +114,11 @@ export abstract class ScpiServer implements Emulator {
   }
 
   protected has(name: string): boolean {
-    return this.#faults.some((fault) => fault.name === name);
+    return this.#faults.has(name);
   }
 
   protected takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
+    return this.#faults.take(name);
   }
 
   /** Source time of a moment, in s. */
@@ -148,8 +149,7 @@ export abstract class ScpiServer implements Emulator {
     }
     if (answers.length === 0 || this.#isStalled) return;
     const joined = answers.flatMap((answer, k) => (k === 0 ? [answer] : [Buffer.from(';'), answer]));
-    // A host that has gone away is no failure of the instrument.
-    await this.#stream.write(this.#damage(Buffer.concat([...joined, Buffer.from('\n')]))).catch(() => {});
+    await sendToHost(this.#stream, this.#damage(Buffer.concat([...joined, Buffer.from('\n')])));
   }
 
   async #execute(text: string): Promise<string | Uint8Array | null> {

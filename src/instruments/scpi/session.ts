@@ -3,6 +3,7 @@ import type { ByteStream, CloseReason } from '../../transport/byte-stream.ts';
 import { alreadyClosed, silent } from '../../transport/errors.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import type { MessageDevice } from '../../transport/usbtmc.ts';
+import { RequestQueue } from '../request-queue.ts';
 import { blockOf, parseScpiError, parseScpiNumber, ScpiResponses, ScpiSyntaxError } from './protocol.ts';
 
 const ASK_MS = 1500;
@@ -101,8 +102,7 @@ export function messageLink(device: MessageDevice): ScpiLink {
 export class ScpiSession {
   readonly #link: ScpiLink;
   readonly #errorQuery: string;
-  #queue: Promise<unknown> = Promise.resolve();
-  #broken: DeviceError | null = null;
+  readonly #queue = new RequestQueue(() => true);
 
   /** `errorQuery`: `SYST:ERR?`, or what the model calls it. */
   constructor(link: ScpiLink, errorQuery = 'SYST:ERR?') {
@@ -116,12 +116,12 @@ export class ScpiSession {
 
   /** Sends a command that has no answer. */
   command(text: string): Promise<void> {
-    return this.#inOrder(() => this.#link.send(text));
+    return this.#queue.inOrder(() => this.#link.send(text));
   }
 
   /** @throws DeviceError `device.silent` after `limit_ms`; nothing can be asked after that, as a late answer would confuse. */
   askBytes(query: string, limit_ms = ASK_MS): Promise<Uint8Array> {
-    return this.#inOrder(async () => {
+    return this.#queue.inOrder(async () => {
       await this.#link.send(query);
       return this.#link.receive(limit_ms);
     });
@@ -197,19 +197,5 @@ export class ScpiSession {
       problem: `expected ${expected} after ${query}, found ${JSON.stringify(answer.slice(0, 60))}`,
       remedy: 'check the model and the firmware of this instrument; docs/instruments lists those that are known',
     });
-  }
-
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(async () => {
-      if (this.#broken) throw this.#broken;
-      try {
-        return await work();
-      } catch (error) {
-        if (error instanceof DeviceError) this.#broken = error;
-        throw error;
-      }
-    });
-    this.#queue = result.catch(() => {});
-    return result;
   }
 }

@@ -1,5 +1,6 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
-import type { EmulatorOptions, FaultCatalogue } from '../emulator.ts';
+import { callAt, type EmulatorOptions, type FaultCatalogue } from '../emulator.ts';
+import { readingOver } from '../reading.ts';
 import { block, ScpiServer, serverFaults } from './server.ts';
 
 export const wt310Faults: FaultCatalogue = {
@@ -100,7 +101,7 @@ export class Wt310Emulator extends ScpiServer {
 
   #schedule(): void {
     const due_ns = this.#timing_ns + (this.#updates + 1) * this.#interval_ms * 1e6;
-    this.#cancel = this.time.after((due_ns - this.time.now_ns()) / 1e6, () => {
+    this.#cancel = callAt(this.time, due_ns, () => {
       if (!this.has('no-updates')) this.#update();
       this.#updates++;
       this.#schedule();
@@ -109,14 +110,8 @@ export class Wt310Emulator extends ScpiServer {
 
   #update(): void {
     const from_s = this.sourceTime_s(this.#timing_ns) + (this.#updates * this.#interval_ms) / 1000;
-    const [current, voltage] = [new Float64Array(PARTS), new Float64Array(PARTS)];
-    this.source.fillMeans(from_s, this.#interval_ms / 1000 / PARTS, PARTS, current, voltage);
-    const mean = (value: (k: number) => number) => current.reduce((sum, _, k) => sum + value(k), 0) / PARTS;
-    this.#reading = {
-      U: mean((k) => voltage[k]!),
-      I: mean((k) => current[k]!),
-      P: mean((k) => voltage[k]! * current[k]!),
-    };
+    const { volts, amps, watts } = readingOver(this.source, from_s, this.#interval_ms / 1000, PARTS);
+    this.#reading = { U: volts, I: amps, P: watts };
     const isOver = (range: number | null, value: number) => range !== null && Math.abs(value) > OVER * range;
     if (isOver(this.#range.V, this.#reading.U)) this.#reading.U = Number.POSITIVE_INFINITY;
     if (isOver(this.#range.A, this.#reading.I)) this.#reading.I = Number.POSITIVE_INFINITY;

@@ -1,15 +1,12 @@
-import { linesOf, readLines, type TextLine } from '../lines.ts';
+import { NUMBER, PerformanceLines, type Printed, type PrintedPerformance, printed, WindowLines } from '../printed.ts';
 import {
-  countOddities,
-  type LineOddities,
-  NUMBER,
-  noOddities,
-  PerformanceLines,
-  type Printed,
-  type PrintedPerformance,
-  printed,
-  WindowLines,
-} from '../printed.ts';
+  MedianEnergyLine,
+  parseResultsText,
+  type ResultsCounts,
+  type ResultsParser,
+  readResultsFile,
+  takeField,
+} from '../results-lines.ts';
 
 /** One "Energy data for trial K" of the MLCommons runner. */
 export interface PrintedTrial {
@@ -41,12 +38,11 @@ export interface MlcResults extends PrintedPerformance {
   trials: PrintedTrial[];
   medianEnergy_uJ: Printed | null;
   wakeword: PrintedWakeword | null;
-  counts: LineOddities & { unknown: number };
+  counts: ResultsCounts;
 }
 
 const prefix = /^\d{4}\.\d{6} (?:ulp-mlperf: ?)?/;
 const trialHeading = /^Energy data for trial (\d{1,9})$/;
-const medianLine = new RegExp(`^Median energy cost is ${NUMBER} uJ/inf\\.?$`);
 const accuracyLine = /^Accuracy: (\d{1,9}) True positives, (\d{1,9}) False negatives, (\d{1,9}) False positives$/;
 const dutyCycleLine = new RegExp(`^Average duty cycle: ${NUMBER}$`);
 const periodLine = new RegExp(`^Average period: ${NUMBER} s$`);
@@ -54,7 +50,7 @@ const estimateLine = new RegExp(`^Estimated throughput: ${NUMBER} inf\\./sec\\.?
 
 type TrialField = 'elapsed' | 'inferences' | 'power' | 'energy' | 'energyPerInference' | 'below';
 
-const trialLines: [RegExp, TrialField][] = [
+const trialLines: readonly [RegExp, TrialField][] = [
   [new RegExp(`^Elapsed time\\s*:\\s*${NUMBER}(?:\\s+<<<<.*)?$`), 'elapsed'],
   [new RegExp(`^Inferences\\s*:\\s*${NUMBER}$`), 'inferences'],
   [new RegExp(`^Power\\s*:\\s*${NUMBER} mW\\.?$`), 'power'],
@@ -62,30 +58,25 @@ const trialLines: [RegExp, TrialField][] = [
   [new RegExp(`^Energy/Inf\\s*:\\s*${NUMBER} uJ/inf$`), 'energyPerInference'],
 ];
 
-class MlcResultsParser {
-  private energyMode = false;
-  private readonly trials = new WindowLines<TrialField>();
-  private readonly performance = new PerformanceLines();
-  private medianEnergy_uJ: Printed | null = null;
-  private detections: [Printed, Printed, Printed] | null = null;
-  private dutyCycle: Printed | null = null;
-  private period_s: Printed | null = null;
-  private throughput_ips: Printed | null = null;
-  private readonly counts = { ...noOddities(), unknown: 0 };
+class MlcResultsParser implements ResultsParser<MlcResults> {
+  readonly prefix = prefix;
+  #energyMode = false;
+  readonly #trials = new WindowLines<TrialField>();
+  readonly #performance = new PerformanceLines();
+  readonly #medianEnergy = new MedianEnergyLine();
+  #detections: [Printed, Printed, Printed] | null = null;
+  #dutyCycle: Printed | null = null;
+  #period_s: Printed | null = null;
+  #throughput_ips: Printed | null = null;
 
-  push(line: TextLine): void {
-    countOddities(this.counts, line);
-    const message = line.text.replace(prefix, '').trim();
-    if (message === '' || /^-+$/.test(message)) return;
-    if (!this.takeTrial(message) && !this.performance.take(message) && !this.takeWakeword(message)) {
-      this.counts.unknown++;
-    }
+  take(message: string): boolean {
+    return this.#takeTrial(message) || this.#performance.take(message) || this.#takeWakeword(message);
   }
 
-  result(): MlcResults {
+  result(counts: ResultsCounts): MlcResults {
     return {
-      energyMode: this.energyMode,
-      trials: this.trials.windows().map(({ index, field }) => ({
+      energyMode: this.#energyMode,
+      trials: this.#trials.windows().map(({ index, field }) => ({
         index,
         elapsed_s: field('elapsed'),
         inferences: field('inferences'),
@@ -94,74 +85,61 @@ class MlcResultsParser {
         energyPerInference_uJ: field('energyPerInference'),
         belowMinimum: field('below')?.value === 1,
       })),
-      medianEnergy_uJ: this.medianEnergy_uJ,
-      ...this.performance.result(),
-      wakeword: this.detections && {
-        truePositives: this.detections[0],
-        falseNegatives: this.detections[1],
-        falsePositives: this.detections[2],
-        dutyCycle: this.dutyCycle,
-        period_s: this.period_s,
-        throughput_ips: this.throughput_ips,
+      medianEnergy_uJ: this.#medianEnergy.value_uJ,
+      ...this.#performance.result(),
+      wakeword: this.#detections && {
+        truePositives: this.#detections[0],
+        falseNegatives: this.#detections[1],
+        falsePositives: this.#detections[2],
+        dutyCycle: this.#dutyCycle,
+        period_s: this.#period_s,
+        throughput_ips: this.#throughput_ips,
       },
-      counts: this.counts,
+      counts,
     };
   }
 
-  private takeTrial(message: string): boolean {
+  #takeTrial(message: string): boolean {
     if (message === 'Power Edition Output') {
-      this.energyMode = true;
+      this.#energyMode = true;
       return true;
     }
     const heading = trialHeading.exec(message);
     if (heading) {
-      this.trials.heading(Number(heading[1]));
+      this.#trials.heading(Number(heading[1]));
       return true;
     }
-    const median = medianLine.exec(message);
-    if (median) {
-      this.medianEnergy_uJ ??= printed(median[1]);
-      return true;
+    if (this.#medianEnergy.take(message)) return true;
+    const field = takeField(message, trialLines, this.#trials);
+    if (field === 'elapsed') {
+      const below = message.includes('<<<<');
+      this.#trials.value('below', { text: below ? 'below' : '', value: below ? 1 : 0 });
     }
-    for (const [pattern, field] of trialLines) {
-      const match = pattern.exec(message);
-      if (!match) continue;
-      this.trials.value(field, printed(match[1]));
-      if (field === 'elapsed') {
-        const below = message.includes('<<<<');
-        this.trials.value('below', { text: below ? 'below' : '', value: below ? 1 : 0 });
-      }
-      return true;
-    }
-    return false;
+    return field !== null;
   }
 
-  private takeWakeword(message: string): boolean {
+  #takeWakeword(message: string): boolean {
     const accuracy = accuracyLine.exec(message);
     if (accuracy) {
-      this.detections ??= [printed(accuracy[1])!, printed(accuracy[2])!, printed(accuracy[3])!];
+      this.#detections ??= [printed(accuracy[1])!, printed(accuracy[2])!, printed(accuracy[3])!];
       return true;
     }
     const dutyCycle = dutyCycleLine.exec(message);
-    if (dutyCycle) this.dutyCycle ??= printed(dutyCycle[1]);
+    if (dutyCycle) this.#dutyCycle ??= printed(dutyCycle[1]);
     const period = periodLine.exec(message);
-    if (period) this.period_s ??= printed(period[1]);
+    if (period) this.#period_s ??= printed(period[1]);
     const estimate = estimateLine.exec(message);
-    if (estimate) this.throughput_ips ??= printed(estimate[1]);
+    if (estimate) this.#throughput_ips ??= printed(estimate[1]);
     return dutyCycle !== null || period !== null || estimate !== null;
   }
 }
 
 /** Parses the text of a results.txt of the MLCommons runner. Nothing that it can hold makes it throw. */
 export function parseMlcResults(text: string): MlcResults {
-  const parser = new MlcResultsParser();
-  for (const line of linesOf(text)) parser.push(line);
-  return parser.result();
+  return parseResultsText(text, new MlcResultsParser());
 }
 
 /** Reads a results.txt of the MLCommons runner. Throws a FormatError only where the file cannot be read. */
-export async function readMlcResults(path: string): Promise<MlcResults> {
-  const parser = new MlcResultsParser();
-  for await (const line of readLines(path)) parser.push(line);
-  return parser.result();
+export function readMlcResults(path: string): Promise<MlcResults> {
+  return readResultsFile(path, new MlcResultsParser());
 }

@@ -66,7 +66,8 @@ export class MonsoonDecoder {
   readonly #scalings: readonly ChannelScaling[];
   readonly #rails: readonly RailState[];
   readonly #measurement = emptyMeasurement();
-  readonly #fullCode: number;
+  /** The ends of the converters' scale. */
+  readonly #codes: { min: number; max: number };
 
   #tick = 0;
   /** Samples in the arrays of the rails. */
@@ -83,7 +84,7 @@ export class MonsoonDecoder {
   constructor(options: MonsoonDecoderOptions) {
     this.#options = options;
     this.#scalings = monsoonChannels.map((channel) => new ChannelScaling(options.coefficients[channel]));
-    this.#fullCode = options.model === 'HVPM' ? 0xffff : 0x7fff;
+    this.#codes = options.model === 'HVPM' ? { min: 0, max: 0xffff } : { min: -0x8000, max: 0x7fff };
     this.#rails = options.rails.map((rail) => ({
       rail,
       coarse: monsoonChannels.indexOf(`${rail}Coarse`),
@@ -223,6 +224,7 @@ export class MonsoonDecoder {
   #put(): void {
     this.#flushInvalid();
     const { codes, mainVoltage, usbVoltage } = this.#measurement;
+    const { min, max } = this.#codes;
     const k = this.#filled;
     for (const state of this.#rails) {
       const isFine = codes[state.fine]! < state.threshold;
@@ -231,7 +233,7 @@ export class MonsoonDecoder {
       state.range[k] = isFine ? monsoonRange.fine : monsoonRange.coarse;
       const voltageCode = state.rail === 'main' ? mainVoltage : usbVoltage;
       if (state.volts !== null) state.voltage[k] = voltageCode * state.volts;
-      const isSaturated = codes[at] === this.#fullCode || (state.volts !== null && voltageCode === 0xffff);
+      const isSaturated = codes[at]! <= min || codes[at]! >= max || (state.volts !== null && voltageCode === 0xffff);
       state.flags[k] = isSaturated ? SampleFlag.saturated : 0;
       if (isSaturated) this.#anyFlag = true;
     }

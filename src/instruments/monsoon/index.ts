@@ -1,3 +1,2 @@
-export { Monsoon, type MonsoonOptions, type MonsoonSettings } from './driver.ts';
-export { MonsoonEmulator, monsoonFaults } from './emulator.ts';
-export { monsoonUsb } from './spec.ts';
+export { Monsoon, type MonsoonSettings } from './driver.ts';
+export { MonsoonEmulator } from './emulator.ts';

@@ -1,15 +1,13 @@
-import { Subject } from 'rxjs';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, Edge, Gap, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
-import {
-  type InstrumentChunk,
-  type InstrumentIdentity,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected, whenLost } from '../driver-errors.ts';
+import type { InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
+import { watchSilence } from '../silence-watch.ts';
 import { configurationFor, encodeConfiguration, periodOf_us } from './configuration.ts';
 import { type Inb1Message, Inb1Reader, inb1Version } from './inb1.ts';
 import { RailStream, railStreamInfo } from './rail-stream.ts';
@@ -37,8 +35,6 @@ const MAX_LINES = 8;
 /** Neighbouring results farther apart than so many periods are not one after the other. */
 const NEIGHBOURS = 1.5;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 interface Chip {
   rail: Rail;
   stream: RailStream;
@@ -55,12 +51,11 @@ interface Chip {
 export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
   readonly #port: ByteStream;
   readonly #time: TimeSource;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly supply = null;
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #tickHz = 0;
   #found = 0;
   #rails: Rail[] = [];
@@ -76,13 +71,14 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
     this.#port = port;
     this.#time = options.time ?? realTime;
     port.onData((bytes) => this.#onBytes(bytes));
-    port.closed.then((reason) => {
-      if (reason.kind === 'lost') this.#fail(reason.error, 'unplugged');
-    });
+    this.#order = new CallOrder(port.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
+    whenLost(port.closed, (error) => this.#fail(error, 'unplugged'));
   }
 
   get clocks(): readonly ClockInfo[] {
-    if (this.#state === 'closed') throw this.#wrongOrder('clocks', 'open()');
+    if (this.#order.isClosed()) throw this.#order.wrong('clocks', 'open()');
     return [{ id: CLOCK, tickHz: this.#tickHz, kind: 'instrument', epoch_ns: null }];
   }
 
@@ -106,30 +102,24 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
     }
     this.#tickHz = tickHz;
     this.#found = chips;
-    this.#state = 'open';
-    const serial = fields.sn ?? null;
-    this.#identity = {
+    return this.#order.opened({
       family: 'ina226',
       model: `${ina226Accuracy.model} behind an INB1 bridge`,
-      serial,
+      serial: fields.sn ?? null,
       firmware: fields.fw ?? null,
       hardware: null,
-      simulated: isSimulatedSerial(serial),
-      connection: this.#port.name,
       rates_Hz: [],
       supplyRange_V: null,
       notices: [],
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Ina226Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     const rails = railsOf(settings);
     const refuse = (where: string, problem: string, remedy: string) =>
       new UsageError('instrument.settings', { where: `instrument.settings.${where}`, problem, remedy });
@@ -162,33 +152,33 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
     await this.#ask(`gpio ${2 ** lines.length - 1} both`);
     this.#rails = rails;
     this.#lines = lines;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (this.#rails.length === 0) throw this.#wrongOrder('streams', 'configure()');
+    if (this.#rails.length === 0) throw this.#order.wrong('streams', 'configure()');
     return this.#rails.map((rail) => railStreamInfo(rail, CLOCK));
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
-    this.#state = 'sampling';
+    this.#order.check('start()');
+    this.#order.moveTo('sampling');
     this.#lastSample_ns = this.#time.now_ns();
     this.#watch();
     await this.#ask('start');
   }
 
   async stop(): Promise<void> {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#stopWatching();
     try {
       await this.#ask('stop');
     } catch (error) {
-      if (error instanceof DeviceError) this.#fail(error, 'unknown');
+      this.#fail(expected(error), 'unknown');
       throw error;
     }
     // The instrument may have vanished meanwhile.
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#finish();
     this.#chunks.complete();
   }
@@ -196,13 +186,9 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
   async close(): Promise<void> {
     await this.stop().catch(() => {});
     this.#stopWatching();
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#chunks.complete();
     await this.#port.close();
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   /** Ends an earlier session, switches to frames and asks who it is. */
@@ -222,7 +208,7 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
         const lines = await this.#ask('id');
         if (lines[0]?.startsWith('INB1 ')) return lines;
       } catch (error) {
-        if (!(error instanceof DeviceError) || error.code !== 'device.silent') throw error;
+        if (expected(error).code !== 'device.silent') throw error;
       }
     }
     if (text === '') throw silent(this.#port.name, 'the command id of an INB1 bridge', ANSWER_MS);
@@ -261,7 +247,7 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
 
   #take(message: Inb1Message): void {
     this.#onMessage(message);
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     switch (message.type) {
       case 'samples':
         this.#takeSamples(message);
@@ -300,7 +286,7 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
       chip.lastTick = end;
       this.#noteOverload(chip, shunt[k]!, end);
     }
-    this.#chunks.next({ kind: 'progress', clock: CLOCK, upTo: ticks.at(-1)! });
+    this.#chunks.progress(ticks.at(-1)!);
   }
 
   #takeEdge({ tick, line, isHigh, sequence }: Inb1Message & { type: 'edge' }): void {
@@ -315,37 +301,34 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
       seq: sequence,
       arrival_ns: this.#time.now_ns(),
     };
-    this.#chunks.next({ kind: 'edges', edges: [edge] });
+    this.#chunks.emit({ kind: 'edges', edges: [edge] });
   }
 
   #noteOverload(chip: Chip, shunt: number, tick: number): void {
     const isOverloaded = Math.abs(shunt) >= ina226FullShunt;
     if (isOverloaded && !chip.isOverloaded) {
-      const text = `the shunt of ${chip.rail.name} has more than 81.92 mV across it`;
-      this.#chunks.next({ kind: 'event', code: 'overload', clock: CLOCK, tick, text, arrival_ns: this.#time.now_ns() });
+      this.#chunks.event('overload', `the shunt of ${chip.rail.name} has more than 81.92 mV across it`, tick);
     }
     chip.isOverloaded = isOverloaded;
   }
 
   #emit(...chunks: (SampleBlock | Gap | null)[]): void {
-    for (const chunk of chunks) if (chunk) this.#chunks.next(chunk);
+    for (const chunk of chunks) if (chunk) this.#chunks.emit(chunk);
   }
 
   #watch(): void {
-    this.#stopWatching = this.#time.after(SILENCE_CHECK_MS, () => {
-      if (this.#time.now_ns() - this.#lastSample_ns < SILENCE_MS * 1e6 + this.#frame_ns) {
-        this.#watch();
-        return;
-      }
+    const limit_ms = SILENCE_MS + this.#frame_ns / 1e6;
+    const lastSign_ns = () => this.#lastSample_ns;
+    this.#stopWatching = watchSilence(this.#time, { every_ms: SILENCE_CHECK_MS, limit_ms, lastSign_ns }, () =>
       this.#fail(
         new DeviceError('device.stalled', {
           where: this.#port.name,
-          problem: `no samples for ${Math.round(SILENCE_MS + this.#frame_ns / 1e6)} ms`,
+          problem: `no samples for ${Math.round(limit_ms)} ms`,
           remedy: 'check the supply of the chips and the wires of their ALERT pins, and reset the bridge',
         }),
         'unknown',
-      );
-    });
+      ),
+    );
   }
 
   /** How long the bridge may collect samples before it sends them. */
@@ -358,16 +341,16 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
 
   #finish(): void {
     this.#stopWatching();
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     for (const { stream } of this.#chips.values()) this.#emit(stream.flush());
   }
 
   #fail(error: DeviceError, cause: GapCause): void {
-    if (!this.#isSampling()) return;
+    if (!this.#order.isSampling()) return;
     this.#finish();
     for (const { stream, lastTick } of this.#chips.values()) this.#emit(stream.gap(lastTick ?? 0, null, cause));
     if (cause !== 'unplugged') this.#port.write(Buffer.from('stop\n')).catch(() => {});
-    this.#chunks.error(error);
+    this.#chunks.fail(error);
   }
 
   #refused(command: string, answer: string): DeviceError {
@@ -375,14 +358,6 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
       where: this.#port.name,
       problem: `the bridge refused ${JSON.stringify(command)}: ${answer}`,
       remedy: 'check the wiring of the chips, and that the bridge has the firmware of this version of Joulemark',
-    });
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#port.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
     });
   }
 }

@@ -1,16 +1,12 @@
-import { Subject } from 'rxjs';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { stalled } from '../../transport/errors.ts';
 import type { I2cBus } from '../../transport/i2c.ts';
 import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
-import {
-  type InstrumentChunk,
-  type InstrumentEvent,
-  type InstrumentIdentity,
-  isSimulatedSerial,
-  type PowerInstrument,
-} from '../power-instrument.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import { expected } from '../driver-errors.ts';
+import type { InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
 import { calibrationRegister, configurationFor, encodeConfiguration, periodOf_us } from './configuration.ts';
 import { ConversionClock } from './conversion-clock.ts';
 import { decodeWord, encodeWord, signed16 } from './protocol.ts';
@@ -62,8 +58,6 @@ const TORN_REL = 0.98;
 /** How often a chip is asked whether it still has its configuration. */
 const CHECK_MS = 500;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
-
 interface Chip {
   rail: Rail;
   stream: RailStream;
@@ -87,13 +81,12 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
   readonly #serial: string | null;
   readonly #alert: AlertPin | null;
   readonly #known: Ina226Settings['chips'] | null;
-  readonly #chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.#chunks.asObservable();
+  readonly #order: CallOrder;
+  readonly #chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: 1e9, kind: 'host', epoch_ns: null }];
   readonly supply = null;
 
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
   #found: number[] = [];
   #configuration = 0;
   #period_ns = 0;
@@ -111,6 +104,9 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
     this.#serial = options.serial ?? null;
     this.#alert = options.alert ?? null;
     this.#known = options.chips ?? null;
+    this.#order = new CallOrder(bus.name);
+    this.#chunks = new ChunkEmitter(this.#time, CLOCK);
+    this.samples$ = this.#chunks.chunks$;
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -128,8 +124,8 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
         this.#found.push(address);
         if (die !== ina226Die)
           notices.push(`the chip at 0x${address.toString(16)} has an unknown revision (${hex(die)})`);
-      } catch (error) {
-        if (!(error instanceof DeviceError)) throw error;
+      } catch (caught) {
+        const error = expected(caught);
         if (error.code === 'device.busy') busy = error;
         else if (error.code !== 'device.silent') throw error;
       }
@@ -145,29 +141,24 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
         remedy: 'check SDA, SCL, the supply of the chip and its address pins',
       });
     }
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'ina226',
       model: ina226Accuracy.model,
       serial: this.#serial,
       firmware: null,
       hardware: this.#found.map((address) => `0x${address.toString(16)}`).join(', '),
-      simulated: isSimulatedSerial(this.#serial),
-      connection: this.#bus.name,
       rates_Hz: [],
       supplyRange_V: null,
       notices,
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Ina226Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     const rails = railsOf(settings.chips === undefined && this.#known ? { ...settings, chips: this.#known } : settings);
     if (this.#alert && rails.length > 1) {
       throw new UsageError('instrument.settings', {
@@ -194,16 +185,16 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
       await this.#write(address, ina226Register.maskEnable, this.#alert ? ina226Flag.alertOnReady : 0);
     }
     this.#rails = rails;
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (this.#rails.length === 0) throw this.#wrongOrder('streams', 'configure()');
+    if (this.#rails.length === 0) throw this.#order.wrong('streams', 'configure()');
     return this.#rails.map((rail) => railStreamInfo(rail, CLOCK));
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     this.#chips = [];
     if (this.#alert) {
       this.#stopAlert = this.#alert.onEdge((time_ns) => {
@@ -226,13 +217,13 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
         isOverloaded: false,
       });
     }
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
     this.#loop = this.#alert ? this.#followAlert() : this.#poll();
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'sampling') return;
-    this.#state = 'stopped';
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
     this.#wake();
     await this.#loop;
     this.#finish();
@@ -244,13 +235,9 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
 
   async close(): Promise<void> {
     await this.stop().catch(() => {});
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.#chunks.complete();
     await this.#bus.close();
-  }
-
-  #isSampling(): boolean {
-    return this.#state === 'sampling';
   }
 
   async #read(address: number, register: number): Promise<number> {
@@ -274,7 +261,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
 
   /** Looks at one chip after the other, each around the time at which its next result is expected. */
   async #poll(): Promise<void> {
-    while (this.#isSampling()) {
+    while (this.#order.isSampling()) {
       const chip = this.#chips.reduce((a, b) => (b.nextLook_ns < a.nextLook_ns ? b : a));
       const delay_ms = (chip.nextLook_ns - this.#time.now_ns()) / 1e6;
       if (delay_ms >= SHORTEST_WAIT_MS) {
@@ -288,7 +275,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
   /** Reads the chip each time its ALERT falls. */
   async #followAlert(): Promise<void> {
     const chip = this.#chips[0]!;
-    while (this.#isSampling()) {
+    while (this.#order.isSampling()) {
       const ready_ns = this.#alertTimes.shift();
       if (ready_ns === undefined) {
         await new Promise<void>((resolve) => {
@@ -298,7 +285,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
             resolve();
           };
         });
-        if (this.#isSampling() && this.#alertTimes.length === 0) {
+        if (this.#order.isSampling() && this.#alertTimes.length === 0) {
           this.#checkSilence(chip);
           await this.#attempt(chip, () => this.#checkConfiguration(chip));
         }
@@ -318,8 +305,8 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
     try {
       await work();
       chip.failures = 0;
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
+    } catch (caught) {
+      const error = expected(caught);
       chip.failures++;
       if (chip.failures >= MAX_FAILURES || error.code !== 'device.silent') this.#fail(error);
     }
@@ -362,7 +349,7 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
   }
 
   #emit(...chunks: (SampleBlock | Gap | null)[]): void {
-    for (const chunk of chunks) if (chunk) this.#chunks.next(chunk);
+    for (const chunk of chunks) if (chunk) this.#chunks.emit(chunk);
   }
 
   #noteUncertainty(u_ns: number): void {
@@ -374,14 +361,13 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
   #noteOverload(chip: Chip, shunt: number, tick: number): void {
     const isOverloaded = Math.abs(shunt) >= ina226FullShunt;
     if (isOverloaded && !chip.isOverloaded) {
-      this.#event('overload', `the shunt of ${chip.rail.name} has more than 81.92 mV across it`, tick);
+      this.#chunks.event(
+        'overload',
+        `the shunt of ${chip.rail.name} has more than 81.92 mV across it`,
+        Math.round(tick),
+      );
     }
     chip.isOverloaded = isOverloaded;
-  }
-
-  #event(code: InstrumentEvent['code'], text: string, tick: number): void {
-    const arrival_ns = this.#time.now_ns();
-    this.#chunks.next({ kind: 'event', code, clock: CLOCK, tick: Math.round(tick), text, arrival_ns });
   }
 
   /** A chip that lost its supply for a moment has forgotten its configuration and converts differently. */
@@ -416,31 +402,23 @@ export class Ina226 implements PowerInstrument<Ina226Settings> {
     for (const { stream } of this.#chips) this.#emit(stream.flush());
     const { count, sum_ns, most_ns } = this.#uncertainties;
     if (count === 0) return;
-    this.#event(
+    this.#chunks.event(
       'info',
       `the end of a conversion is known to ${(sum_ns / count / 1e3).toFixed(0)} us on average, ` +
         `${(most_ns / 1e3).toFixed(0)} us at worst`,
-      Math.max(...this.#chips.map(({ lastResult_ns }) => lastResult_ns)),
+      Math.round(Math.max(...this.#chips.map(({ lastResult_ns }) => lastResult_ns))),
     );
   }
 
   #fail(error: DeviceError): void {
-    if (!this.#isSampling()) return;
-    this.#state = 'stopped';
+    if (!this.#order.isSampling()) return;
+    this.#order.moveTo('stopped');
     this.#finish();
     for (const { stream, clock, lastResult_ns } of this.#chips) {
       const end_ns = clock.expected_ns === null ? lastResult_ns : clock.expected_ns - clock.period_ns;
       this.#emit(stream.gap(end_ns, null, error.code === 'device.silent' ? 'unplugged' : 'unknown'));
     }
-    this.#chunks.error(error);
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.#bus.name,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
+    this.#chunks.fail(error);
   }
 }
 

@@ -1,6 +1,5 @@
-import { join } from 'node:path';
-import { DeviceError } from '../../signal/errors.ts';
 import type { SampleBlock, StreamInfo } from '../../signal/types.ts';
+import { expected } from '../driver-errors.ts';
 import {
   hostClock,
   Ina226Kernel,
@@ -22,15 +21,13 @@ const MAX_FAILURES = 3;
  * time and without a sign of what is new: for slow loads only. Each reading is taken for the time since the last one.
  */
 export class Ina226Hwmon extends Ina226Kernel {
-  protected readonly place: { devices: string; prefix: string; driver: string };
   #interval_ms = 0;
   readonly #last = new Map<string, number>();
   #failures = 0;
   #cancel: () => void = () => {};
 
   constructor(options: Ina226KernelOptions = {}) {
-    super(options);
-    this.place = { devices: join(this.root, 'sys/class/hwmon'), prefix: 'hwmon', driver: 'ina2xx (hwmon)' };
+    super({ devices: 'sys/class/hwmon', prefix: 'hwmon', driver: 'ina2xx (hwmon)' }, options);
   }
 
   protected notices(): string[] {
@@ -97,9 +94,9 @@ export class Ina226Hwmon extends Ina226Kernel {
       const start = this.#last.get(rail.name) ?? end - (this.#interval_ms / 2) * 1e6;
       this.#last.set(rail.name, end);
       this.#failures = 0;
-      this.chunks.next(this.#block(rail, start, end, current, voltage, now_ns));
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
+      this.chunks.emit(this.#block(rail, start, end, current, voltage, now_ns));
+    } catch (caught) {
+      const error = expected(caught);
       if (++this.#failures >= MAX_FAILURES || error.code === 'device.missing') this.fail(error, 'unplugged');
     }
   }

@@ -30,14 +30,12 @@ interface Reader {
 
 /** INA226 chips behind the kernel's IIO driver (ina2xx-adc), whose buffer gives each result with a time stamp. */
 export class Ina226Iio extends Ina226Kernel {
-  protected readonly place: { devices: string; prefix: string; driver: string };
   #period_ns = 0;
   #readers: Reader[] = [];
   #cancel: () => void = () => {};
 
   constructor(options: Ina226KernelOptions = {}) {
-    super(options);
-    this.place = { devices: join(this.root, 'sys/bus/iio/devices'), prefix: 'iio:device', driver: 'ina2xx-adc (IIO)' };
+    super({ devices: 'sys/bus/iio/devices', prefix: 'iio:device', driver: 'ina2xx-adc (IIO)' }, options);
   }
 
   protected notices(): string[] {
@@ -154,7 +152,7 @@ export class Ina226Iio extends Ina226Kernel {
       if (last !== null && !isNeighbour) {
         const missed = Math.max(1, Math.round((end - last) / this.#period_ns) - 1);
         this.#emit(stream.flush());
-        this.chunks.next(stream.gap(last, missed, 'dropped'));
+        this.chunks.emit(stream.gap(last, missed, 'dropped'));
       }
       this.#emit(stream.add(isNeighbour ? last : end - this.#period_ns, end, shunt, bus, arrival_ns));
       reader.last_ns = end;
@@ -164,7 +162,7 @@ export class Ina226Iio extends Ina226Kernel {
   }
 
   #emit(block: SampleBlock | null): void {
-    if (block) this.chunks.next(block);
+    if (block) this.chunks.emit(block);
   }
 }
 

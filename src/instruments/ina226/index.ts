@@ -1,8 +1,7 @@
-export { Ina226Bridge, type Ina226BridgeOptions } from './bridge-driver.ts';
-export { Ina226BridgeEmulator, type Ina226BridgeEmulatorOptions, ina226BridgeFaults } from './bridge-emulator.ts';
-export { type AlertPin, Ina226, type Ina226Options } from './driver.ts';
+export { Ina226Bridge } from './bridge-driver.ts';
+export { Ina226BridgeEmulator, type Ina226BridgeEmulatorOptions } from './bridge-emulator.ts';
+export { Ina226, type Ina226Options } from './driver.ts';
 export { Ina226Emulator, type Ina226EmulatorOptions, ina226Faults } from './emulator.ts';
 export { Ina226Hwmon } from './hwmon.ts';
 export { Ina226Iio } from './iio.ts';
-export type { Ina226KernelOptions } from './kernel-instrument.ts';
 export type { Ina226Settings } from './settings.ts';

@@ -1,8 +1,10 @@
-import { Subject } from 'rxjs';
+import { join } from 'node:path';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, GapCause, StreamInfo } from '../../signal/types.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
-import type { InstrumentChunk, InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
+import { CallOrder } from '../call-order.ts';
+import { ChunkEmitter } from '../chunk-emitter.ts';
+import type { InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
 import { type Ina226Settings, type Rail, railsOf } from './settings.ts';
 import { ina226Accuracy } from './spec.ts';
 import { findKernelChips, type KernelChip, readAttribute } from './sysfs.ts';
@@ -19,7 +21,11 @@ export const hostClock: ClockInfo = { id: 'host', tickHz: 1e9, kind: 'host', epo
 /** The shunt of the rig and that of the kernel must be the same. */
 const SHUNT_TOLERANCE = 1e-3;
 
-type State = 'closed' | 'open' | 'configured' | 'sampling' | 'stopped';
+interface KernelPlace {
+  devices: string;
+  prefix: string;
+  driver: string;
+}
 
 /** A rail with the kernel's folder of its chip. */
 export interface KernelRail extends Rail {
@@ -30,22 +36,25 @@ export interface KernelRail extends Rail {
 export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
   protected readonly root: string;
   protected readonly time: TimeSource;
-  protected readonly chunks = new Subject<InstrumentChunk>();
-  readonly samples$ = this.chunks.asObservable();
+  protected readonly chunks: ChunkEmitter;
+  readonly samples$: PowerInstrument['samples$'];
   readonly clocks: readonly ClockInfo[] = [hostClock];
   readonly supply = null;
   protected rails: KernelRail[] = [];
-  #state: State = 'closed';
-  #identity: InstrumentIdentity | null = null;
+  readonly #place: KernelPlace;
+  readonly #order: CallOrder;
   #found: KernelChip[] = [];
 
-  constructor(options: Ina226KernelOptions) {
+  /** `place`: folder of sysfs in which the devices stand, what their names begin with, and what the driver is called. */
+  constructor(place: KernelPlace, options: Ina226KernelOptions) {
     this.root = options.root ?? '/';
     this.time = options.time ?? realTime;
+    this.#place = place;
+    this.#order = new CallOrder(place.driver);
+    this.chunks = new ChunkEmitter(this.time, hostClock.id);
+    this.samples$ = this.chunks.chunks$;
   }
 
-  /** Folder of sysfs in which the devices stand, what their names begin with, and what the driver is called. */
-  protected abstract readonly place: { devices: string; prefix: string; driver: string };
   /** Shunt that the driver computes with. */
   protected abstract kernelShunt_ohm(folder: string): number;
   /** Settles the rate. @throws UsageError, DeviceError */
@@ -59,7 +68,8 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
   protected abstract notices(): string[];
 
   async open(): Promise<InstrumentIdentity> {
-    const { devices, prefix, driver } = this.place;
+    const { prefix, driver } = this.#place;
+    const devices = join(this.root, this.#place.devices);
     this.#found = findKernelChips(devices, prefix);
     if (this.#found.length === 0) {
       throw new DeviceError('device.missing', {
@@ -69,29 +79,24 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
       });
     }
     const names = this.#found.map(({ address, folder }) => (address === null ? folder : `0x${address.toString(16)}`));
-    this.#state = 'open';
-    this.#identity = {
+    return this.#order.opened({
       family: 'ina226',
       model: `${ina226Accuracy.model} behind the kernel's driver ${driver}`,
       serial: null,
       firmware: null,
       hardware: names.join(', '),
-      simulated: false,
-      connection: driver,
       rates_Hz: [],
       supplyRange_V: null,
       notices: this.notices(),
-    };
-    return this.#identity;
+    });
   }
 
   describe(): InstrumentIdentity {
-    if (!this.#identity) throw this.#wrongOrder('describe()', 'open()');
-    return this.#identity;
+    return this.#order.describe();
   }
 
   async configure(settings: Ina226Settings): Promise<void> {
-    if (this.#state !== 'open' && this.#state !== 'configured') throw this.#wrongOrder('configure()', 'open()');
+    this.#order.check('configure()');
     this.rails = railsOf(settings).map((rail) => ({ ...rail, folder: this.#folderOf(rail) }));
     for (const { folder, shunt_ohm } of this.rails) {
       const kernel_ohm = this.kernelShunt_ohm(folder);
@@ -103,51 +108,48 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
       );
     }
     this.applySettings(settings);
-    this.#state = 'configured';
+    this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (this.rails.length === 0) throw this.#wrongOrder('streams', 'configure()');
+    if (this.rails.length === 0) throw this.#order.wrong('streams', 'configure()');
     return this.rails.map((rail) => this.streamOf(rail));
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'configured') throw this.#wrongOrder('start()', 'configure()');
+    this.#order.check('start()');
     this.startReading();
-    this.#state = 'sampling';
+    this.#order.moveTo('sampling');
   }
 
   async stop(): Promise<void> {
     if (!this.isSampling()) return;
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     this.endReading();
     this.chunks.complete();
   }
 
   async close(): Promise<void> {
     await this.stop();
-    this.#state = 'closed';
+    this.#order.moveTo('closed');
     this.chunks.complete();
   }
 
   protected isSampling(): boolean {
-    return this.#state === 'sampling';
+    return this.#order.isSampling();
   }
 
   /** Ends the stream with a Gap of unknown length and the error. */
   protected fail(error: DeviceError, cause: GapCause): void {
     if (!this.isSampling()) return;
-    this.#state = 'stopped';
+    this.#order.moveTo('stopped');
     try {
       this.endReading();
     } catch {
       // What failed cannot always be told to stop.
     }
-    for (const rail of this.rails) {
-      const firstTick = Math.round(this.lastTick(rail));
-      this.chunks.next({ kind: 'gap', stream: rail.name, firstTick, count: null, cause });
-    }
-    this.chunks.error(error);
+    for (const rail of this.rails) this.chunks.gap(rail.name, Math.round(this.lastTick(rail)), null, cause);
+    this.chunks.fail(error);
   }
 
   protected silent(rail: KernelRail, duration_ms: number): DeviceError {
@@ -167,14 +169,6 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
       `the kernel's driver has no INA226 at 0x${rail.address.toString(16)}`,
       `found were: ${this.describe().hardware}`,
     );
-  }
-
-  #wrongOrder(call: string, needed: string): DeviceError {
-    return new DeviceError('device.not-open', {
-      where: this.place.driver,
-      problem: `${call} was called out of order`,
-      remedy: `call ${needed} first`,
-    });
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Gap, type GapCause, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import { streamOf } from '../stream-info.ts';
 import { isSaturated } from './protocol.ts';
 import type { Rail } from './settings.ts';
 import { ina226BusStep_V, ina226Range, ina226ShuntStep_V } from './spec.ts';
@@ -10,7 +11,7 @@ const MAX_WAIT_NS = 50e6;
 
 /** The stream of a chip whose codes are read: current from the shunt, and the bus voltage, each over its own interval. */
 export function railStreamInfo(rail: Rail, clock: string): StreamInfo {
-  return {
+  return streamOf({
     id: rail.name,
     rail: rail.name,
     clock,
@@ -18,13 +19,8 @@ export function railStreamInfo(rail: Rail, clock: string): StreamInfo {
     quantities: ['current', 'voltage'],
     precision: 'f32',
     semantics: 'mean-forward',
-    groupDelay_s: null,
-    scale: {},
-    assumedVoltage_V: null,
     ranges: [ina226Range(rail.shunt_ohm)],
-    logicInputs: [],
-    calibration: null,
-  };
+  });
 }
 
 /** Collects the samples of one rail into blocks. */

@@ -20,8 +20,6 @@ export const ina226Manufacturer = 0x5449;
 export const ina226Die = 0x2260;
 
 export const ina226Reset = 0x8000;
-/** Value of the configuration register after a reset. */
-export const ina226PowerOn = 0x4127;
 /** Bits 14:12 of the configuration always read so. */
 export const ina226Fixed = 0x4000;
 export const ina226Mode = { powerDown: 0, continuousBoth: 7 } as const;
@@ -33,7 +31,6 @@ export const ina226Flag = { alertOnReady: 0x0400, ready: 0x0008, overflow: 0x000
 export const ina226Averages = [1, 4, 16, 64, 128, 256, 512, 1024] as const;
 /** By code of VBUSCT and VSHCT; typical, each chip may take up to 10 % longer. */
 export const ina226Times_us = [140, 204, 332, 588, 1100, 2116, 4156, 8244] as const;
-export const ina226Slowest_rel = 0.1;
 
 /** Volts a code. */
 export const ina226ShuntStep_V = 2.5e-6;

@@ -50,7 +50,9 @@ describe('the catalogue of findings', () => {
         expect(text.length, code).toBeGreaterThan(3);
         expect(text, code).not.toMatch(/\b(cheat|fake|forge|fraud|manipulat|tamper|dishonest)/i);
       }
-      expect(explain(code)).toContain(entry.title);
+      const text = explain(code)!;
+      expect(text.replace(/\s+/g, ' ')).toContain(entry.title);
+      for (const line of text.split('\n')) expect(line.length, code).toBeLessThanOrEqual(80);
     }
     expect(explain('no.such-code')).toBeNull();
     expect(explain('constructor')).toBeNull();

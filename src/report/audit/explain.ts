@@ -22,7 +22,7 @@ export function decisionText(entry: FindingEntry): string {
 export function explain(code: string, columns = 80): string | null {
   const entry = Object.hasOwn(findingCatalogue, code) ? findingCatalogue[code] : undefined;
   if (entry === undefined) return null;
-  const lines = [`${code} (${entry.severity}): ${entry.title}`, ''];
+  const lines = [...wrapCells(`${code} (${entry.severity}): ${entry.title}`, Math.max(30, columns)), ''];
   const add = (label: string, text: string) => {
     const indent = 10;
     wrapCells(text, Math.max(30, columns - indent)).forEach((line, k) => {

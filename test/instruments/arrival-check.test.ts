@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ArrivalCheck } from '../../src/instruments/arrival-check.ts';
 import type { Gap, SampleBlock } from '../../src/signal/types.ts';
+import { randomFractions } from '../support/random.ts';
 
 const TICK_NS = 10_000;
 const CHUNK = 500;
@@ -30,14 +31,6 @@ function deliver(chunks: number, delay_ns: (k: number) => number, lost: (k: numb
   return { gaps, out, tick, taken };
 }
 
-function noise(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 describe('the arrival check', () => {
   it('leaves a regular stream alone', () => {
     expect(deliver(1000, () => 2e6).gaps).toEqual([]);
@@ -50,7 +43,7 @@ describe('the arrival check', () => {
 
   it.each([64, 640, 6400])('finds %i lost samples through 1 ms of random delay, to within a chunk', (count) => {
     for (let seed = 1; seed <= 20; seed++) {
-      const random = noise(seed);
+      const random = randomFractions(seed);
       const { gaps } = deliver(
         1200,
         () => 1e6 * random() ** 2,
@@ -70,7 +63,7 @@ describe('the arrival check', () => {
   it('invents nothing when deliveries become irregular for good, but says so', () => {
     let notes = 0;
     for (let seed = 1; seed <= 20; seed++) {
-      const random = noise(seed);
+      const random = randomFractions(seed);
       const { gaps, out } = deliver(1500, (k) => (k < 400 ? 0 : 1e6 + 4e6 * random()));
       notes += out.filter((item) => item.kind === 'late').length;
       expect(gaps.reduce((sum, gap) => sum + gap.count!, 0)).toBeLessThanOrEqual(128);

@@ -8,13 +8,12 @@ import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
 import { memoryUsb } from '../../../src/transport/usb-memory.ts';
 import { Collected } from '../../support/instrument.ts';
+import { dc, staircase } from '../../support/signals.ts';
 
 const DT = 0.5e-6;
 /** Amperes a step, by range, of the invented instrument. */
 const STEPS = [6.8e-4, 1.6e-4, 1.45e-5, 1.5e-6, 1.505e-7, 1.495e-8, 1.5e-9];
 const VOLTAGE_STEP = 9.5e-4;
-
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3 });
 
 function bench(source: SignalSource, options: Partial<EmulatorOptions> = {}) {
   const time = new VirtualTime();
@@ -160,10 +159,7 @@ describe('configuring a JS110', () => {
 
 describe('samples of known waveforms', () => {
   const levels = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 5, 2e-6, 0.5, 3e-5];
-  const steps = new SteppedSignal(
-    levels.map((current_A) => ({ current_A, duration_s: 0.9e-3 })),
-    { voltage_V: 3.3 },
-  );
+  const steps = staircase(levels, 0.9e-3, 3.3);
 
   it.each<[string, SignalSource]>([
     ['DC', dc(3.3e-3)],

@@ -7,8 +7,8 @@ import type { Gap, SampleBlock } from '../../../src/signal/types.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
 import { memoryUsb } from '../../../src/transport/usb-memory.ts';
 import { Collected } from '../../support/instrument.ts';
+import { dc, spikes, staircase } from '../../support/signals.ts';
 
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3 });
 const sine = new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 333 }, { voltage_V: 3.3 });
 
 function bench(source: SignalSource, options: Partial<EmulatorOptions> = {}) {
@@ -163,23 +163,8 @@ describe('samples of a JS220', () => {
   it.each([
     ['DC', dc(3.3e-3)],
     ['a sine', sine],
-    [
-      'steps across every range',
-      new SteppedSignal(
-        steps.map((current_A) => ({ current_A, duration_s: 0.013 })),
-        { voltage_V: 3 },
-      ),
-    ],
-    [
-      'spikes of one sample',
-      new SteppedSignal(
-        [
-          { current_A: 1e-3, duration_s: 99e-6 },
-          { current_A: 0.2, duration_s: 1e-6 },
-        ],
-        { voltage_V: 3 },
-      ),
-    ],
+    ['steps across every range', staircase(steps, 0.013)],
+    ['spikes of one sample', spikes(1e-3, 0.2, 1e-6)],
   ])('%s equal the truth to the resolution of the format', async (_name, source) => {
     const b = bench(source);
     await start(b);

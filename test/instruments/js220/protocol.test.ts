@@ -16,6 +16,7 @@ import {
 } from '../../../src/instruments/js220/protocol.ts';
 import { Js220Decoder } from '../../../src/instruments/js220/streams.ts';
 import { DeviceError } from '../../../src/signal/errors.ts';
+import { randomBelow } from '../../support/random.ts';
 
 describe('the link of a JS220', () => {
   it('packs frame id, length and port into one word', () => {
@@ -240,11 +241,7 @@ describe('a million damaged frames', () => {
       [24, 4032],
       [28, 4032],
     ]);
-    let seed = 12345;
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return Math.floor((seed / 2 ** 32) * n);
-    };
+    const random = randomBelow(12345);
     const transfer = new Uint8Array(512 * FRAMES);
     const view = new DataView(transfer.buffer);
     const pristine = () => {

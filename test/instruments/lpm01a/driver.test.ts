@@ -14,23 +14,16 @@ import { openSerial } from '../../../src/transport/serial.ts';
 import { realTime, VirtualTime, wait } from '../../../src/transport/time.ts';
 import { Collected } from '../../support/instrument.ts';
 import { noPty, skipIfStarved } from '../../support/pty.ts';
-
-function randomChunks(seed = 1): Chunking {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 8) % 8 === 0 ? 0 : 1 + ((state >>> 11) % 300);
-  };
-}
+import { randomChunks } from '../../support/random.ts';
+import { dc, staircase } from '../../support/signals.ts';
 
 const VOLTAGE_V = 3;
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: VOLTAGE_V });
 const sine = new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 3 }, { voltage_V: VOLTAGE_V });
 
 function bench(
   source: SignalSource,
   options: Partial<Lpm01aEmulatorOptions> = {},
-  chunking: Chunking = randomChunks(),
+  chunking: Chunking = randomChunks(300, { merges: true }),
 ) {
   const time = new VirtualTime();
   const [host, device] = memoryPair('/dev/ttyTEST', chunking);
@@ -243,10 +236,7 @@ describe('settings that an LPM01A does not have', () => {
 });
 
 describe('samples of known waveforms', () => {
-  const steps = new SteppedSignal(
-    [1e-6, 20e-6, 300e-6, 4e-3, 45e-3].map((current_A) => ({ current_A, duration_s: 0.05 })),
-    { voltage_V: VOLTAGE_V },
-  );
+  const steps = staircase([1e-6, 20e-6, 300e-6, 4e-3, 45e-3], 0.05);
   const spikes = new SteppedSignal(
     [
       { current_A: 1e-3, duration_s: 0.099 },

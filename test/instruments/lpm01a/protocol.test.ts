@@ -9,6 +9,7 @@ import {
   milli,
   parseVersion,
 } from '../../../src/instruments/lpm01a/protocol.ts';
+import { randomBelow } from '../../support/random.ts';
 
 const ascii = (text: string) => Uint8Array.from(Buffer.from(text, 'latin1'));
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));
@@ -182,11 +183,7 @@ describe('the LPM01A parser', () => {
     (format) => {
       const frames = Number(process.env.JOULEMARK_FUZZ ?? 100_000);
       const perStream = 500;
-      let seed = 4711;
-      const random = (n: number) => {
-        seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-        return Math.floor((seed / 2 ** 32) * n);
-      };
+      const random = randomBelow(4711);
       const asciiFrames = [
         '6409-07\r\n',
         '\r\nTimeStamp: 001s 000ms, buff 03%\r\n',

@@ -8,26 +8,14 @@ import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
 import { Collected } from '../../support/instrument.ts';
+import { randomBelow, randomChunks } from '../../support/random.ts';
+import { dc, spikes, staircase } from '../../support/signals.ts';
 
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3.3 });
 const sine = new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 33 }, { voltage_V: 3.3 });
-const steps = new SteppedSignal(
-  [2e-6, 50e-6, 0.4e-3, 5e-3, 0.04, 0.4, 1e-9].map((current_A) => ({ current_A, duration_s: 0.0173 })),
-  { voltage_V: 3.3 },
-);
-const spikes = new SteppedSignal(
-  [
-    { current_A: 1e-3, duration_s: 99 / 4000 },
-    { current_A: 0.2, duration_s: 1 / 4000 },
-  ],
-  { voltage_V: 3.3 },
-);
+const steps = staircase([2e-6, 50e-6, 0.4e-3, 5e-3, 0.04, 0.4, 1e-9], 0.0173, 3.3);
+const peaks = spikes(1e-3, 0.2, 1 / 4000, 3.3);
 
-let seed = 1;
-const chunking = () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return 1 + ((seed >>> 11) % 3000);
-};
+const chunking = randomChunks(3000);
 
 function bench(source: SignalSource, options: Partial<OtiiEmulatorOptions> = {}, driver: OtiiOptions = {}) {
   const time = new VirtualTime();
@@ -141,10 +129,10 @@ describe('opening an Otii', () => {
 
 describe('a recording of an Otii', () => {
   it.each([
-    ['DC', dc(1e-3)],
+    ['DC', dc(1e-3, 3.3)],
     ['a sine', sine],
     ['steps across the ranges', steps],
-    ['spikes of one sample', spikes],
+    ['spikes of one sample', peaks],
   ])('of %s equals the truth to the printed digits', async (_name, source) => {
     const b = bench(source);
     await start(b);
@@ -326,11 +314,7 @@ describe('bytes from an Otii server', () => {
       '{"type":"response","trans_id":"8","data":{"data_type":"digital","values":[{"timestamp":1.25,"value":true}]}}',
       '{"type":"error","errorcode":"No license","trans_id":"9","data":{"message":"none"}}',
     ].map((line) => Buffer.from(line, 'latin1'));
-    let seed = 5;
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return Math.floor((seed / 2 ** 32) * n);
-    };
+    const random = randomBelow(5);
     let read = 0;
     for (let round = 0; round < 1_000_000; round++) {
       const damaged = Buffer.from(lines[round % lines.length]!);

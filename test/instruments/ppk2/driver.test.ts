@@ -11,19 +11,14 @@ import { openSerial } from '../../../src/transport/serial.ts';
 import { realTime, VirtualTime, wait } from '../../../src/transport/time.ts';
 import { Collected } from '../../support/instrument.ts';
 import { noPty, skipIfStarved } from '../../support/pty.ts';
+import { randomChunks, randomFractions } from '../../support/random.ts';
+import { dc, spikes, staircase } from '../../support/signals.ts';
 
-/** Chunks of 1 to 700 bytes, and now and then a pause that merges writes. */
-function randomChunks(seed = 1): Chunking {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 8) % 8 === 0 ? 0 : 1 + ((state >>> 11) % 700);
-  };
-}
-
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3 });
-
-function bench(source: SignalSource, options: Partial<EmulatorOptions> = {}, chunking: Chunking = randomChunks()) {
+function bench(
+  source: SignalSource,
+  options: Partial<EmulatorOptions> = {},
+  chunking: Chunking = randomChunks(700, { merges: true }),
+) {
   const time = new VirtualTime();
   const [host, device] = memoryPair('/dev/ttyTEST', chunking);
   const emulator = new Ppk2Emulator(device, { source, time, ...options });
@@ -254,23 +249,8 @@ describe('samples of known waveforms', () => {
   it.each([
     ['DC', dc(3.3e-3)],
     ['a sine', new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 333 }, { voltage_V: 3 })],
-    [
-      'steps across every range',
-      new SteppedSignal(
-        steps.map((current_A) => ({ current_A, duration_s: 0.013 })),
-        { voltage_V: 3 },
-      ),
-    ],
-    [
-      'spikes of one sample',
-      new SteppedSignal(
-        [
-          { current_A: 1e-3, duration_s: 99e-5 },
-          { current_A: 0.2, duration_s: 1e-5 },
-        ],
-        { voltage_V: 3 },
-      ),
-    ],
+    ['steps across every range', staircase(steps, 0.013)],
+    ['spikes of one sample', spikes(1e-3, 0.2, 1e-5)],
   ])('%s equal the truth to the resolution of the range', async (_name, source) => {
     const b = bench(source);
     await startSource(b);
@@ -283,12 +263,7 @@ describe('samples of known waveforms', () => {
   });
 
   it('use all five ranges', async () => {
-    const b = bench(
-      new SteppedSignal(
-        steps.map((current_A) => ({ current_A, duration_s: 0.01 })),
-        { voltage_V: 3 },
-      ),
-    );
+    const b = bench(staircase(steps, 0.01));
     await startSource(b);
     await b.time.advance(200);
     const ranges = new Set(b.collected.blocks().flatMap((block) => [...block.range!]));
@@ -460,14 +435,13 @@ describe('samples that are lost', () => {
     const b = bench(ramp);
     await startSource(b);
     await b.time.advance(600);
-    let seed = 7;
+    const late = randomFractions(7);
     let last = 0;
     const emulated = b.device.write.bind(b.device);
     b.device.write = async (bytes) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
       const copy = bytes.slice();
       // 1 to 4 ms late, in order.
-      last = Math.max(last, b.time.now_ns() / 1e6 + 1 + (3 * seed) / 2 ** 32);
+      last = Math.max(last, b.time.now_ns() / 1e6 + 1 + 3 * late());
       b.time.after(last - b.time.now_ns() / 1e6, () => emulated(copy));
     };
     await b.time.advance(4000);

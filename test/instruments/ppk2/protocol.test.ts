@@ -10,6 +10,7 @@ import {
 } from '../../../src/instruments/ppk2/protocol.ts';
 import { type Ppk2Modifiers, ppk2DefaultModifiers } from '../../../src/instruments/ppk2/spec.ts';
 import type { Gap, SampleBlock } from '../../../src/signal/types.ts';
+import { randomBelow } from '../../support/random.ts';
 
 const zeros = [0, 0, 0, 0, 0];
 const ones = [1, 1, 1, 1, 1];
@@ -181,11 +182,7 @@ describe('the PPK2 decoder', () => {
   it('survives mutated streams: finite samples, ticks in order, time conserved to the bytes received', () => {
     const frames = Number(process.env.JOULEMARK_FUZZ ?? 100_000);
     const perStream = 2000;
-    let seed = 12345;
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return Math.floor((seed / 2 ** 32) * n);
-    };
+    const random = randomBelow(12345);
     for (let done = 0; done < frames; done += perStream) {
       const bytes = [...words(perStream, { range: random(5), logic: random(256) })];
       for (let k = random(30); k >= 0; k--) {

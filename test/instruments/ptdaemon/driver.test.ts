@@ -1,23 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { Ptdaemon, PtdaemonEmulator, type PtdaemonSettings } from '../../../src/instruments/ptdaemon/index.ts';
-import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
+import { SineSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
 import { Collected } from '../../support/instrument.ts';
+import { randomChunks } from '../../support/random.ts';
+import { dc, staircase } from '../../support/signals.ts';
 
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 230 });
-const steps = new SteppedSignal(
-  [0.1, 0.5, 2.2, 0.9, 4, 1.1, 0.3].map((current_A) => ({ current_A, duration_s: 1.7 })),
-  { voltage_V: 230 },
-);
+const steps = staircase([0.1, 0.5, 2.2, 0.9, 4, 1.1, 0.3], 1.7, 230);
 
-let seed = 1;
-/** Chunks of 1 to 70 bytes. */
-const chunking = () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return 1 + ((seed >>> 11) % 70);
-};
+const chunking = randomChunks(70);
 
 function bench(source: SignalSource) {
   const time = new VirtualTime();
@@ -55,7 +48,7 @@ function expectTruth(b: Bench, source: SignalSource): number {
 
 describe('opening a PTDaemon', () => {
   it('reads who measures', async () => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     expect(await b.time.run(b.instrument.open())).toMatchObject({
       family: 'ptdaemon',
       model: 'JOULEMARK WT310 emulation',
@@ -68,7 +61,7 @@ describe('opening a PTDaemon', () => {
   });
 
   it('tells of a version that nobody knows', async () => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     b.emulator.inject('old-version');
     expect((await b.time.run(b.instrument.open())).notices).toEqual([expect.stringContaining('1.8.0')]);
   });
@@ -79,7 +72,7 @@ describe('opening a PTDaemon', () => {
     ['stall', 'device.silent'],
     ['half-answer', 'device.silent'],
   ])('gives up within 2 s on %s', async (fault, code) => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     b.emulator.inject(fault);
     await expect(b.time.run(b.instrument.open())).rejects.toMatchObject({ code, where: '127.0.0.1:8888' });
     expect(b.time.now_ns()).toBeLessThan(2e9);
@@ -89,7 +82,7 @@ describe('opening a PTDaemon', () => {
     ['meter-busy', 'device.busy', 'Meter busy'],
     ['refuse-range', 'device.refused', 'Invalid range'],
   ])('says in its own words that it refuses: %s', async (fault, code, words) => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     await b.time.run(b.instrument.open());
     b.emulator.inject(fault);
     await expect(b.time.run(b.instrument.configure({ voltageRange: 300 }))).rejects.toMatchObject({
@@ -108,7 +101,7 @@ describe('opening a PTDaemon', () => {
     { currentRange: Number.NaN },
     { logicInputs: ['trigger'] },
   ])('refuses %o', async (settings) => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     await b.time.run(b.instrument.open());
     await expect(b.instrument.configure(settings)).rejects.toMatchObject({ code: 'instrument.setting' });
   });
@@ -116,7 +109,7 @@ describe('opening a PTDaemon', () => {
 
 describe('samples of a PTDaemon', () => {
   it.each([
-    ['DC', dc(1.5)],
+    ['DC', dc(1.5, 230)],
     ['steps', steps],
     ['a sine', new SineSignal({ offset_A: 1, amplitude_A: 0.7, frequency_Hz: 0.3 }, { voltage_V: 230 })],
   ])('of %s equal the truth to the printed digit, each over its own interval', async (_name, source) => {
@@ -164,14 +157,14 @@ describe('samples of a PTDaemon', () => {
   });
 
   it.each(['invalid-sample', 'nan-sample', 'over-range'])('%s becomes a gap, never a sample', async (fault) => {
-    const b = bench(dc(1.5));
+    const b = bench(dc(1.5, 230));
     await start(b);
     await b.time.advance(5500);
     b.emulator.inject(fault);
     await b.time.advance(5000);
     await b.time.run(b.instrument.stop());
     expect(b.collected.gaps()).toEqual([{ kind: 'gap', stream: 'main', firstTick: 5000, count: 1, cause: 'invalid' }]);
-    expect(expectTruth(b, dc(1.5))).toBe(9);
+    expect(expectTruth(b, dc(1.5, 230))).toBe(9);
   });
 
   it.each([1, 2])('%i samples that were never taken are a gap, and are told early', async (missed) => {
@@ -247,7 +240,7 @@ describe('samples of a PTDaemon', () => {
 
 describe('the ranges of a PTDaemon', () => {
   it('are set as asked, and restored at close()', async () => {
-    const b = bench(dc(1));
+    const b = bench(dc(1, 230));
     await start(b, { voltageRange: 150, currentRange: 2 });
     await b.time.run(b.instrument.close());
     expect(b.emulator.requests.filter((request) => request.startsWith('SR'))).toEqual([

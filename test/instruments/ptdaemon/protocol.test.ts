@@ -11,6 +11,7 @@ import {
 import { SteppedSignal } from '../../../src/instruments/signals.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime, wait } from '../../../src/transport/time.ts';
+import { randomBelow } from '../../support/random.ts';
 
 describe('answers of a PTDaemon', () => {
   it('to Identify tell driver, quantities, version and analyzer', () => {
@@ -96,11 +97,7 @@ describe('answers of a PTDaemon', () => {
       'Ranges,0,20.0,1,300.0',
       'YokogawaWT310E,1000,1,1,1,1,0,1,1,version=1.9.2-e8c7a49a,OS=x,mode=power,1,1,1,0,0,no_cal_date,A;B;C;D',
     ].map((line) => Buffer.from(line, 'latin1'));
-    let seed = 3;
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return Math.floor((seed / 2 ** 32) * n);
-    };
+    const random = randomBelow(3);
     let samples = 0;
     for (let round = 0; round < 1_000_000; round++) {
       const damaged = Buffer.from(lines[round % lines.length]!);

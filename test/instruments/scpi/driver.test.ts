@@ -8,25 +8,17 @@ import {
   streamLink,
   Wt310Emulator,
 } from '../../../src/instruments/scpi/index.ts';
-import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
+import { SineSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import type { ByteStream } from '../../../src/transport/byte-stream.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
 import { Collected } from '../../support/instrument.ts';
+import { randomChunks } from '../../support/random.ts';
+import { dc, spikes, staircase } from '../../support/signals.ts';
 
-const dc = (current_A: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V: 3.3 });
-const steps = new SteppedSignal(
-  [0.02, 0.07, 0.013, 0.05].map((current_A) => ({ current_A, duration_s: 0.23 })),
-  { voltage_V: 3.3 },
-);
-const spikes = new SteppedSignal(
-  [
-    { current_A: 1e-3, duration_s: 0.099 },
-    { current_A: 0.09, duration_s: 0.001 },
-  ],
-  { voltage_V: 3.3 },
-);
+const steps = staircase([0.02, 0.07, 0.013, 0.05], 0.23, 3.3);
+const peaks = spikes(1e-3, 0.09, 1e-3, 3.3);
 const sine = new SineSignal({ offset_A: 0.02, amplitude_A: 0.015, frequency_Hz: 7 }, { voltage_V: 3.3 });
 
 interface Model {
@@ -47,11 +39,7 @@ const dmm: Model = {
 };
 const models = [wt310, n6705, dmm];
 
-let seed = 1;
-const chunking = () => {
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return 1 + ((seed >>> 11) % 300);
-};
+const chunking = randomChunks(300);
 
 function bench(model: Model, source: SignalSource, options: Partial<EmulatorOptions> = {}) {
   const time = new VirtualTime();
@@ -172,11 +160,11 @@ describe.each(models)('a $name', (model) => {
 
 describe('readings of a WT310', () => {
   it.each([
-    ['ascii', dc(0.05)],
+    ['ascii', dc(0.05, 3.3)],
     ['ascii', sine],
     ['ascii', steps],
     ['float', sine],
-    ['float', spikes],
+    ['float', peaks],
   ])('as %s are the means over their own intervals', async (format, source) => {
     const b = bench(wt310, source);
     await start(b, { rate_Hz: 10, format, voltageRange: 15, currentRange: 'auto' });
@@ -197,7 +185,7 @@ describe('readings of a WT310', () => {
     ['ascii', 'over-range', ['overload']],
     ['float', 'over-range', ['overload']],
   ])('as %s: %s becomes a gap', async (format, fault, events) => {
-    const b = bench(wt310, dc(0.05));
+    const b = bench(wt310, dc(0.05, 3.3));
     await start(b, { rate_Hz: 10, format });
     await b.time.advance(520);
     b.emulator.inject(fault);
@@ -205,11 +193,11 @@ describe('readings of a WT310', () => {
     await b.time.run(b.instrument.stop());
     expect(b.collected.gaps()).toMatchObject([{ count: 1, cause: 'invalid' }]);
     expect(b.collected.events().map((event) => event.code)).toEqual(events);
-    expectTruth(b, dc(0.05), 5.1e-5);
+    expectTruth(b, dc(0.05, 3.3), 5.1e-5);
   });
 
   it('over a fixed range say so and give no samples', async () => {
-    const b = bench(wt310, dc(0.05));
+    const b = bench(wt310, dc(0.05, 3.3));
     await start(b, { rate_Hz: 10, currentRange: 0.02 });
     await b.time.advance(520);
     expect(b.collected.blocks()).toEqual([]);
@@ -218,7 +206,7 @@ describe('readings of a WT310', () => {
   });
 
   it('whose peak was over the range are flagged', async () => {
-    const b = bench(wt310, dc(0.05));
+    const b = bench(wt310, dc(0.05, 3.3));
     await start(b, { rate_Hz: 10 });
     await b.time.advance(520);
     b.emulator.inject('peak-over');
@@ -253,10 +241,10 @@ describe('readings of a WT310', () => {
 
 describe('the external log of a N6705', () => {
   it.each([
-    ['DC', dc(0.05)],
+    ['DC', dc(0.05, 3.3)],
     ['a sine', sine],
     ['steps', steps],
-    ['spikes', spikes],
+    ['spikes', peaks],
   ])('of %s equals the truth to the resolution of the format', async (_name, source) => {
     const b = bench(n6705, source);
     await start(b, { rate_Hz: 1000 });
@@ -374,10 +362,10 @@ describe('the supply of a N6705', () => {
 
 describe('readings of a 34465A', () => {
   it.each([
-    ['DC', dc(0.05)],
+    ['DC', dc(0.05, 3.3)],
     ['a sine', sine],
     ['steps', steps],
-    ['spikes', spikes],
+    ['spikes', peaks],
   ])('of %s equal the truth to the last digit', async (_name, source) => {
     const b = bench(dmm, source);
     await start(b, { ...dmm.settings, externalVoltage_V: 3.3 });

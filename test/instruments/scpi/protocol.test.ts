@@ -11,6 +11,7 @@ import {
 import { ScpiSession, streamLink } from '../../../src/instruments/scpi/session.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
+import { randomBelow } from '../../support/random.ts';
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
 const text = (answer: Uint8Array) => Buffer.from(answer).toString('latin1');
@@ -104,11 +105,7 @@ describe('SCPI answers', () => {
 
   it('of a million damaged frames are survived', () => {
     const pristine = bytes('103.79E+00,NAN,INF\n#240abcdefghijklmnopqrstuvwxyzabcdefghijklmn\n+0,"No error"\n');
-    let seed = 7;
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      return Math.floor((seed / 2 ** 32) * n);
-    };
+    const random = randomBelow(7);
     let answers = 0;
     for (let round = 0; round < 333_334; round++) {
       const damaged = pristine.slice();

@@ -60,8 +60,8 @@ export const monsoonFaults: FaultCatalogue = {
 };
 
 const SAMPLE_S = 1 / monsoonRate_Hz;
-/** Samples are made so many at a time: 4.8 ms. */
-const BATCH = 24;
+/** Samples are made so many at a time: 3 ms, no more than the instrument's own queue holds. */
+const BATCH = 15;
 const MEASUREMENTS = 3;
 /** Packets that wait for a slow host, a third of a second; then samples are dropped. The instrument holds 16 samples. */
 const QUEUE_BYTES = 1 << 15;

@@ -1,6 +1,5 @@
 import { UsageError } from '../signal/errors.ts';
 import type { SignalSource } from '../signal/signal-source.ts';
-import type { ByteStream } from '../transport/byte-stream.ts';
 import type { TimeSource } from '../transport/time.ts';
 
 export interface EmulatorOptions {
@@ -72,38 +71,4 @@ export function checkEmulatorSerial(serial: string): string {
     problem: 'the serial number of an emulator must begin with SIM-',
     remedy: `use SIM-${serial}`,
   });
-}
-
-/** Faults that wait for the moment at which the emulator can carry them out. */
-export class PendingFaults {
-  readonly #faults: { name: string; value: number }[] = [];
-
-  add(fault: { name: string; value: number }): void {
-    this.#faults.push(fault);
-  }
-
-  /** The fault if it waits, which it goes on doing: a lasting condition. */
-  find(name: string): { value: number } | null {
-    return this.#faults.find((fault) => fault.name === name) ?? null;
-  }
-
-  has(name: string): boolean {
-    return this.find(name) !== null;
-  }
-
-  /** The fault if it waits; it happens now, and once. */
-  take(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
-  }
-}
-
-/** Sends; a host that has gone away is no failure of the instrument. */
-export function sendToHost(stream: ByteStream, bytes: Uint8Array): Promise<void> {
-  return stream.write(bytes).catch(() => {});
-}
-
-/** Calls `callback` when `time` is `due_ns`. @returns a function that cancels it */
-export function callAt(time: TimeSource, due_ns: number, callback: () => void): () => void {
-  return time.after((due_ns - time.now_ns()) / 1e6, callback);
 }

@@ -8,15 +8,14 @@ import {
   type UsbSocket,
 } from '../../transport/usb-model.ts';
 import {
-  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
 } from '../emulator.ts';
+import { callAt, PendingFaults } from '../emulator-parts.ts';
 import { SampledPins } from '../sampled-pins.ts';
 import {
   js110Calibration,

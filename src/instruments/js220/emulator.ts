@@ -12,9 +12,9 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
 } from '../emulator.ts';
+import { PendingFaults } from '../emulator-parts.ts';
 import {
   type Js220StreamName,
   js220Control,

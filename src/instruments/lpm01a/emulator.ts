@@ -1,15 +1,13 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
-  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
-  sendToHost,
 } from '../emulator.ts';
+import { callAt, PendingFaults, sendToHost } from '../emulator-parts.ts';
 import { lpm01aLimit_A, lpm01aPrompt, lpm01aRates_Hz, lpm01aTag } from './spec.ts';
 
 export const lpm01aFaults: FaultCatalogue = {

@@ -5,10 +5,9 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
-  sendToHost,
 } from '../emulator.ts';
+import { PendingFaults, sendToHost } from '../emulator-parts.ts';
 
 export const otiiFaults: FaultCatalogue = {
   'no-license': 'the account has no Automation Toolbox licence',

@@ -1,15 +1,13 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
-  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
-  sendToHost,
 } from '../emulator.ts';
+import { callAt, PendingFaults, sendToHost } from '../emulator-parts.ts';
 import { SampledPins } from '../sampled-pins.ts';
 import { ppk2Opcode, ppk2PowerMode, ppk2Ranges, ppk2Rate_Hz, ppk2Volts } from './spec.ts';
 

@@ -1,15 +1,13 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import {
-  callAt,
   checkEmulatorSerial,
   type Emulator,
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
-  sendToHost,
 } from '../emulator.ts';
+import { callAt, PendingFaults, sendToHost } from '../emulator-parts.ts';
 import { readingOver } from '../reading.ts';
 
 export const ptdaemonFaults: FaultCatalogue = {

@@ -7,10 +7,9 @@ import {
   type EmulatorOptions,
   type FaultCatalogue,
   type FaultDone,
-  PendingFaults,
   parseFault,
-  sendToHost,
 } from '../emulator.ts';
+import { PendingFaults, sendToHost } from '../emulator-parts.ts';
 
 /** What a command does: an answer, or none. */
 export type ScpiHandler = (args: string[]) => string | Uint8Array | null | Promise<string | Uint8Array | null>;

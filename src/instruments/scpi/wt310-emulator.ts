@@ -1,5 +1,6 @@
 import type { ByteStream } from '../../transport/byte-stream.ts';
-import { callAt, type EmulatorOptions, type FaultCatalogue } from '../emulator.ts';
+import type { EmulatorOptions, FaultCatalogue } from '../emulator.ts';
+import { callAt } from '../emulator-parts.ts';
 import { readingOver } from '../reading.ts';
 import { block, ScpiServer, serverFaults } from './server.ts';
 

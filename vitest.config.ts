@@ -7,7 +7,9 @@ export default defineConfig({
     globalSetup: 'test/support/build.ts',
     // Tests in real time (PTYs, killed processes, QEMU) can be starved on a busy machine; CI gives them another chance.
     retry: process.env.CI ? 2 : 0,
-    testTimeout: 60_000,
+    // Properties without a number of cases of their own take JOULEMARK_FUZZ from here.
+    setupFiles: process.env.JOULEMARK_FUZZ ? 'test/support/fuzz.ts' : [],
+    testTimeout: process.env.JOULEMARK_FUZZ ? 24 * 3600_000 : 60_000,
     hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
   },

@@ -23,6 +23,7 @@ import { openRunFolder } from '../../src/capture/run-folder.ts';
 import { verifyRunFolder } from '../../src/capture/verify.ts';
 import { JoulemarkError } from '../../src/signal/errors.ts';
 import type { Chunk } from '../../src/signal/types.ts';
+import { fuzz } from '../support/fuzz.ts';
 import { chunkAt, chunkStep_ms } from './killed-writer.ts';
 import { capture, contents, flatten, header, sealedRun, typicalChunks, withTempFolder } from './support.ts';
 
@@ -306,7 +307,7 @@ describe('a run folder full of rubbish', () => {
           if (originals.has(name)) writeFileSync(join(folder, name), original);
           else rmSync(join(folder, name));
         }),
-        { numRuns: 250 },
+        fuzz(250),
       );
     }));
 

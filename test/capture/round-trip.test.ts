@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { CaptureWriter } from '../../src/capture/capture-writer.ts';
 import { openRunFolder } from '../../src/capture/run-folder.ts';
 import type { Chunk, Edge, Gap, LogLine, SampleBlock } from '../../src/signal/types.ts';
+import { fuzz } from '../support/fuzz.ts';
 import {
   block,
   calibrationFile,
@@ -105,7 +106,7 @@ describe('a run folder', () => {
           }
         });
       }),
-      { numRuns: 60 },
+      fuzz(60),
     );
   });
 
@@ -143,7 +144,7 @@ describe('a run folder', () => {
           expect(replayed).toEqual([...sorted('instrument'), ...sorted('host')]);
         }),
       ),
-      { numRuns: 50 },
+      fuzz(50),
     );
   });
 
@@ -169,7 +170,7 @@ describe('a run folder', () => {
           expect(text.split('\n').length - 1).toBe(list.length);
         }),
       ),
-      { numRuns: 100 },
+      fuzz(100),
     );
   });
 

@@ -16,6 +16,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeManifest, sealRunFolder } from '../../src/capture/manifest.ts';
 import { verifyRunFolder } from '../../src/capture/verify.ts';
+import { fuzz } from '../support/fuzz.ts';
 import { capture, sealedRun, typicalChunks, withTempFolder } from './support.ts';
 
 /** Every file of a folder with `/` between folders. */
@@ -108,7 +109,7 @@ describe('verify', () => {
           expect(at).toBeGreaterThanOrEqual(from);
           expect(at).toBeLessThan(to);
         }),
-        { numRuns: 250 },
+        fuzz(250),
       );
       expect((await verifyRunFolder(folder)).ok).toBe(true);
     }));
@@ -145,7 +146,7 @@ describe('verify', () => {
             }
           },
         ),
-        { numRuns: 250 },
+        fuzz(250),
       );
     }));
 

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { blockCommands, LineCutter, parseDutLine, printedAlike, type ReceivedLine } from '../../src/dut/protocol.ts';
 import { Random } from '../../src/plant/random.ts';
 
-/** Lines of a fuzz run; JOULEMARK_FUZZ_LINES=1000000 is the full one. */
-const fuzzLines = Number(process.env.JOULEMARK_FUZZ_LINES ?? 50_000);
+/** Lines of a fuzz run. */
+const fuzzLines = Number(process.env.JOULEMARK_FUZZ ?? 50_000);
 
 const intact = (text: string): ReceivedLine => ({ text, isDamaged: false, isCut: false });
 const kindsOf = (text: string) => parseDutLine(intact(text)).messages.map(({ kind }) => kind);

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultRigText, parseRig, readRigFile, rigJsonSchema } from '../../src/rig/rig-file.ts';
 import { JoulemarkError, UsageError } from '../../src/signal/errors.ts';
+import { fuzz } from '../support/fuzz.ts';
 
 function failure(text: string): UsageError {
   try {
@@ -149,7 +150,7 @@ describe('the rig file', () => {
           expect((error as JoulemarkError).remedy).not.toBe('');
         }
       }),
-      { numRuns: 2000 },
+      fuzz(2000),
     );
   });
 

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { serveUsbip, type UsbipServer } from '../../src/transport/usbip-server.ts';
+import { fuzz } from '../support/fuzz.ts';
 import { UsbCounter } from '../support/usb-counter.ts';
 
 let server: UsbipServer;
@@ -98,7 +99,7 @@ describe('the USB/IP server', () => {
           socket.resume();
         });
       }),
-      { numRuns: 200 },
+      fuzz(200),
     );
     expect((await exchange(Buffer.from('0111800500000000', 'hex'))).length).toBe(328);
   });

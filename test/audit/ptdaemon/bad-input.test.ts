@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { fuzz } from '../../support/fuzz.ts';
 import { auditPower, madeRun, writeRun } from '../../support/power-run.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'joulemark-power-'));
@@ -122,7 +123,7 @@ describe('bad input', () => {
           if (hashed.includes(name) && !isSame) expect(audited.codes).toContain('power.hash-differs');
         },
       ),
-      { numRuns: 60 },
+      fuzz(60),
     );
   });
 });

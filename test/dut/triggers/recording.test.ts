@@ -7,6 +7,7 @@ import type { LogicRecording } from '../../../src/dut/triggers/logic-recording.t
 import { JoulemarkError } from '../../../src/signal/errors.ts';
 import type { Edge } from '../../../src/signal/types.ts';
 import { temporaryFolder } from '../../support/energyrunner-folder.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { noRecordings, recordingsRoot } from '../../support/recordings.ts';
 import { codeOf } from '../support.ts';
 
@@ -146,7 +147,7 @@ describe.skipIf(noRecordings)('a sigrok session', () => {
           expect(error).toBeInstanceOf(JoulemarkError);
         }
       }),
-      { numRuns: 200 },
+      fuzz(200),
     );
   });
 });
@@ -169,7 +170,7 @@ describe('any file', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      fuzz(300),
     );
   });
 

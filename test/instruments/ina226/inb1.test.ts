@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cobsDecode, crc16, Inb1Reader, parseInb1 } from '../../../src/instruments/ina226/inb1.ts';
+import { fuzz } from '../../support/fuzz.ts';
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
 
@@ -89,7 +90,7 @@ describe('INB1', () => {
         const crc = crc16(bytes);
         parseInb1(Uint8Array.from([...bytes, crc & 0xff, crc >> 8]));
       }),
-      { numRuns: 20_000 },
+      fuzz(20_000),
     );
   });
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Js110Decoder } from '../../../src/instruments/js110/decoder.ts';
 import { type Js110Suppression, js110DefaultSuppression } from '../../../src/instruments/js110/suppression.ts';
 import type { Gap, SampleBlock } from '../../../src/signal/types.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { calibration, frame, MISSING, word } from './frames.ts';
 
 /** A frame with changes of range and two missing words (specs: instruments_vectors.mjs). */
@@ -370,7 +371,7 @@ describe('the JS110 decoder', () => {
           expect(tick).toBeLessThanOrEqual(d.arrivedTick);
         },
       ),
-      { numRuns: 3000 },
+      fuzz(3000),
     );
   });
 

@@ -13,6 +13,7 @@ import {
 } from '../../../src/instruments/js110/protocol.ts';
 import { js110Gpi, js110Select } from '../../../src/instruments/js110/spec.ts';
 import { JoulemarkError } from '../../../src/signal/errors.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { recordingsRoot } from '../../support/recordings.ts';
 
 const realRecord = join(recordingsRoot, 'formats', 'js110_cal_01.dat');
@@ -88,7 +89,7 @@ describe('control packets of a JS110', () => {
           expect(error).toBeInstanceOf(JoulemarkError);
         }
       }),
-      { numRuns: 5000 },
+      fuzz(5000),
     );
   });
 });
@@ -117,7 +118,7 @@ describe.skipIf(noRecord)('a real calibration record', () => {
         );
         expect(section(at)).toBeTypeOf('boolean');
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
     for (const length of [0, 31, 32, 500, 967]) {
       expect(() => parseCalibration(bytes.subarray(0, length), 'JS110')).toThrow(

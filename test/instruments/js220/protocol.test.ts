@@ -16,6 +16,7 @@ import {
 } from '../../../src/instruments/js220/protocol.ts';
 import { Js220Decoder } from '../../../src/instruments/js220/streams.ts';
 import { DeviceError } from '../../../src/signal/errors.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
 
 describe('the link of a JS220', () => {
@@ -227,7 +228,7 @@ describe('the stream decoder', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      fuzz(2000),
     );
   });
 });
@@ -295,7 +296,7 @@ describe('bytes from outside', () => {
         parseStatistics(chunk);
         parseMetadata(Buffer.from(chunk).toString());
       }),
-      { numRuns: 3000 },
+      fuzz(3000),
     );
   });
 });

@@ -9,6 +9,7 @@ import {
   milli,
   parseVersion,
 } from '../../../src/instruments/lpm01a/protocol.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
 
 const ascii = (text: string) => Uint8Array.from(Buffer.from(text, 'latin1'));
@@ -149,7 +150,7 @@ describe('the binary format', () => {
       fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 }), (sizes) => {
         expect(short(parse(stream, 'bin_hexa', sizes))).toEqual(expected);
       }),
-      { numRuns: 200 },
+      fuzz(200),
     );
   });
 

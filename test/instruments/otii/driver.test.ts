@@ -7,6 +7,7 @@ import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { Collected } from '../../support/instrument.ts';
 import { randomBelow, randomChunks } from '../../support/random.ts';
 import { dc, spikes, staircase } from '../../support/signals.ts';
@@ -295,7 +296,7 @@ describe('bytes from an Otii server', () => {
       fc.property(fc.oneof(fc.string(), json), (line) => {
         parseOtiiMessage(line);
       }),
-      { numRuns: 2000 },
+      fuzz(2000),
     );
     fc.assert(
       fc.property(fc.anything(), (data) => {
@@ -304,7 +305,7 @@ describe('bytes from an Otii server', () => {
         parseAnalog({ timestamp: 0, interval: 1, values: data });
         parseDigital({ values: data });
       }),
-      { numRuns: 2000 },
+      fuzz(2000),
     );
   });
 
@@ -346,7 +347,7 @@ describe('bytes from an Otii server', () => {
           await time.run(client.request('x')).catch((error) => expect(error.code).toMatch(/^device\./));
         }
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
   });
 });

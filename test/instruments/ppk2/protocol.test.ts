@@ -10,6 +10,7 @@ import {
 } from '../../../src/instruments/ppk2/protocol.ts';
 import { type Ppk2Modifiers, ppk2DefaultModifiers } from '../../../src/instruments/ppk2/spec.ts';
 import type { Gap, SampleBlock } from '../../../src/signal/types.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
 
 const zeros = [0, 0, 0, 0, 0];
@@ -93,7 +94,7 @@ describe('the PPK2 decoder', () => {
         expect(gapsOf(items)).toEqual([]);
         expect(blocksOf(items).flatMap((block) => [...block.current!])).toEqual([...whole[0]!.current!]);
       }),
-      { numRuns: 50 },
+      fuzz(50),
     );
   });
 

@@ -11,6 +11,7 @@ import {
 import { SteppedSignal } from '../../../src/instruments/signals.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime, wait } from '../../../src/transport/time.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
 
 describe('answers of a PTDaemon', () => {
@@ -86,7 +87,7 @@ describe('answers of a PTDaemon', () => {
           parseUncertainty(line);
         },
       ),
-      { numRuns: 3000 },
+      fuzz(3000),
     );
   });
 
@@ -124,7 +125,7 @@ describe('answers of a PTDaemon', () => {
           await time.run<unknown>(request()).catch((error) => expect(error.code).toMatch(/^device\./));
         }
       }),
-      { numRuns: 200 },
+      fuzz(200),
     );
   });
 });

@@ -11,6 +11,7 @@ import {
 import { ScpiSession, streamLink } from '../../../src/instruments/scpi/session.ts';
 import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
+import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'));
@@ -30,7 +31,7 @@ describe('SCPI answers', () => {
         }
         expect(answers).toEqual(['1.5', '#15a\nb\nc', '+0,"No error"', '7;#13\n\n\n;8']);
       }),
-      { numRuns: 200 },
+      fuzz(200),
     );
   });
 
@@ -99,7 +100,7 @@ describe('SCPI answers', () => {
           await time.run<unknown>(ask()).catch((error) => expect(error.code).toMatch(/^device\./));
         }
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
   });
 

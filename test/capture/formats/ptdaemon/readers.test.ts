@@ -11,6 +11,7 @@ import { MAX_SAMPLES, readPowerLog } from '../../../../src/capture/formats/ptdae
 import { matchHashLineEnds, scanLines, sha1OfFile } from '../../../../src/capture/formats/ptdaemon/scan.ts';
 import { parseSession } from '../../../../src/capture/formats/ptdaemon/session.ts';
 import { formatPtdTime, parsePtdTime_ms } from '../../../../src/capture/formats/ptdaemon/time.ts';
+import { fuzz } from '../../../support/fuzz.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'joulemark-ptd-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -52,7 +53,7 @@ describe('lines', () => {
         expect(lines).toEqual(texts);
         expect(result.lines).toBe(texts.length);
       }),
-      { numRuns: 50 },
+      fuzz(50),
     );
   });
 
@@ -268,7 +269,7 @@ describe('session records', () => {
           expect(parseSession(JSON.stringify(value), 'x').problems.length).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 300 },
+      fuzz(300),
     );
   });
 });
@@ -306,7 +307,7 @@ describe('any bytes', () => {
         await readLoadgenLog(path);
         await readLoadgenSummary(path);
       }),
-      { numRuns: 300 },
+      fuzz(300),
     );
   });
 });

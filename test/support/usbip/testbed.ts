@@ -28,12 +28,11 @@ export class UsbBedClient {
   readonly notices: unknown[] = [];
   readonly exited: Promise<number | null>;
 
-  /** `script` is run with `args` on the test bed that shows the server at `port`. */
-  constructor(port: number, script: string, args: readonly string[]) {
-    const here = import.meta.dirname;
+  /** `script`, in `folder`, is run with `args` on the test bed that shows the server at `port`. */
+  constructor(port: number, script: string, args: readonly string[], folder: string = import.meta.dirname) {
     this.#child = spawn(
       'umockdev-wrapper',
-      [PYTHON, join(here, 'testbed.py'), String(port), process.execPath, join(here, script), ...args],
+      [PYTHON, join(folder, 'testbed.py'), String(port), process.execPath, join(folder, script), ...args],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );
     this.exited = new Promise((resolve) => this.#child.once('exit', resolve));

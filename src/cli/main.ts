@@ -49,6 +49,7 @@ function program(): Command {
       '--instrument <family>',
       "measure with this instrument instead of the rig file's, emulated unless the rig says otherwise",
     )
+    .option('--dut <connection>', 'drive this device: qemu, or the path of its serial port')
     .option('--profile <id>', 'benchmark profile, e.g. kws01, or per-inference')
     .option('--inferences <n>', 'number of inferences (per-inference only)')
     .option('--fault <kind...>', 'faults that the virtual rig shows')

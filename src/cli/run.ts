@@ -16,6 +16,7 @@ interface RunCommandOptions extends CommonOptions {
   out?: string;
   seed?: string;
   instrument?: string;
+  dut?: string;
   profile?: string;
   inferences?: string;
   fault?: string[];
@@ -151,12 +152,16 @@ function withOverrides(text: string, options: RunCommandOptions): string {
   const slicing = choiceOption(options.slicing, 'slicing', Object.keys(slicingRules));
   for (const fault of options.fault ?? []) choiceOption(fault, 'fault', virtualFaultKinds);
   const overrides = { seed, profile: options.profile, inferences, slicing, faults: options.fault };
-  if ([options.instrument, ...Object.values(overrides)].every((value) => value === undefined)) return text;
+  if ([options.instrument, options.dut, ...Object.values(overrides)].every((value) => value === undefined)) return text;
   const document = parseDocument(text);
   // A file that does not parse is left to parseRig, which names the line.
   if (document.errors.length > 0) return text;
   for (const [key, value] of Object.entries(overrides)) {
     if (value !== undefined) document.setIn([key], value);
+  }
+  if (options.dut !== undefined) {
+    document.setIn(['dut', 'connection'], options.dut);
+    if (document.getIn(['dut', 'name']) === undefined) document.setIn(['dut', 'name'], `DUT at ${options.dut}`);
   }
   if (options.instrument !== undefined) {
     document.setIn(['instrument', 'family'], options.instrument);

@@ -1,14 +1,15 @@
 import { type FoundDut, findDuts, parseUsbId } from '../dut/discovery.ts';
-import { instrumentFamilies } from '../instruments/families.ts';
+import { findInstruments, watchInstruments } from '../instruments/discovery.ts';
 import type { FoundDevice } from '../instruments/family.ts';
 import { printable } from '../report/text.ts';
-import { DeviceError, UsageError } from '../signal/errors.ts';
+import { UsageError } from '../signal/errors.ts';
 import { listSerial, openSerial } from '../transport/serial.ts';
 import type { CommonOptions } from './options.ts';
 import { note, printJson } from './output.ts';
 
 interface DevicesCommandOptions extends CommonOptions {
   ask?: string[];
+  watch?: boolean;
 }
 
 /**
@@ -16,32 +17,39 @@ interface DevicesCommandOptions extends CommonOptions {
  * look like any serial port, so they are asked, and only those whose USB ids are given.
  */
 export async function devices(options: DevicesCommandOptions): Promise<void> {
-  const found: FoundDevice[] = [];
-  const problems: string[] = [];
-  for (const [id, load] of Object.entries(instrumentFamilies)) {
-    try {
-      found.push(...(await (await load()).find()));
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      problems.push(`${id}: ${error.message}. ${error.remedy}`);
-    }
+  if (options.watch) {
+    await watch(options);
+    return;
   }
+  const { devices: found, problems } = await findInstruments();
   const asked = await askForDuts(options.ask ?? []);
   problems.push(...asked.problems);
   if (options.json) {
     printJson({ schema: 'joulemark.devices/1', devices: found, duts: asked.found, problems });
     return;
   }
-  for (const { family, connection, serial, obstacle } of found) {
-    const name = `${family}  ${printable(connection)}  ${printable(serial ?? 'serial number not told')}`;
-    process.stdout.write(`${name}${obstacle === null ? '' : `\n  ${obstacle}`}\n`);
-  }
+  for (const device of found) process.stdout.write(`${describe(device)}\n`);
   if (found.length === 0) process.stdout.write('no instrument was found\n');
   for (const { port, kind, baud, name, model } of asked.found) {
     const who = kind === 'dut' ? `${printable(name ?? 'no name')} (${printable(model ?? 'no model')})` : kind;
     process.stdout.write(`${kind === 'dut' ? 'dut' : 'io-manager'}  ${printable(port)}  ${who}, ${baud} baud\n`);
   }
   for (const problem of new Set(problems)) note(`could not look for ${problem}`, options);
+}
+
+/** Tells of instruments as they are plugged in and pulled out, one line (or JSON document) each, until it is interrupted. */
+async function watch(options: DevicesCommandOptions): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  await watchInstruments(({ kind, device }) => {
+    const line = options.json ? JSON.stringify({ kind, ...device }) : `${kind}  ${describe(device)}`;
+    process.stdout.write(`${line}\n`);
+  }, stop.signal);
+}
+
+function describe({ family, connection, serial, obstacle }: FoundDevice): string {
+  const name = `${family}  ${printable(connection)}  ${printable(serial ?? 'serial number not told')}`;
+  return obstacle === null ? name : `${name}\n  ${obstacle}`;
 }
 
 async function askForDuts(ids: readonly string[]): Promise<{ found: FoundDut[]; problems: string[] }> {

@@ -88,6 +88,7 @@ function program(): Command {
   );
 
   add('devices', 'list the instruments that are connected')
+    .option('--watch', 'go on and tell of instruments as they are plugged in and pulled out')
     .option('--ask <vid:pid...>', 'also ask serial ports of these USB ids for a device under test or an IO manager')
     .action(async (options) => (await import('./devices.ts')).devices(options));
 

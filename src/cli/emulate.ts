@@ -17,7 +17,7 @@ interface EmulateCommandOptions extends CommonOptions {
 /** Serves an emulated instrument in real time until it is interrupted, and prints where it can be reached. */
 export async function emulate(id: string, options: EmulateCommandOptions): Promise<void> {
   if (id === 'dut') return emulateDut(options);
-  const load = instrumentFamilies[id];
+  const load = Object.hasOwn(instrumentFamilies, id) ? instrumentFamilies[id] : undefined;
   if (load === undefined) {
     throw new UsageError('usage.family', {
       where: id,

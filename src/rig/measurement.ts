@@ -41,15 +41,7 @@ export interface Measurement extends InstrumentControls {
  */
 export async function measurementOf(rig: Rig, world: DutWorld): Promise<Measurement> {
   if (rig.instrument.family === 'virtual') return new VirtualMeasurement(rig, world);
-  const load = instrumentFamilies[rig.instrument.family];
-  if (load === undefined) {
-    throw new UsageError('rig.instrument', {
-      where: `instrument.family: ${rig.instrument.family}`,
-      problem: 'there is no such family',
-      remedy: `choose one of virtual, ${Object.keys(instrumentFamilies).join(', ')}`,
-    });
-  }
-  const family = await load();
+  const family = await instrumentFamilies[rig.instrument.family]();
   const measurement = new DriverMeasurement(rig, family, await connected(rig, family, world), world);
   try {
     await measurement.open();

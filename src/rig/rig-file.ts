@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { benchmarkRuns } from '../dut/scripts/benchmarks.ts';
 import { virtualBenchmarks } from '../dut/virtual/index.ts';
+import { instrumentFamilies } from '../instruments/families.ts';
 import { defaultRate_Hz, virtualFaultKinds } from '../instruments/virtual/index.ts';
 import { UsageError } from '../signal/errors.ts';
 
@@ -28,9 +30,12 @@ const instrumentSchema = z.strictObject({
     .describe('Settings of that family. The virtual instrument knows `rate_Hz`, its samples a second.'),
 });
 
+/** Above this nothing is a supply of a device under test, and sums of simulated energies stay finite. */
+const volts = positive.max(1000);
+
 const supplySchema = z.strictObject({
-  voltage_V: positive.optional().describe('Set voltage. A real supply has no default.'),
-  max_voltage_V: positive.optional().describe('The highest voltage that the DUT survives; a higher one is refused.'),
+  voltage_V: volts.optional().describe('Set voltage. A real supply has no default.'),
+  max_voltage_V: volts.optional().describe('The highest voltage that the DUT survives; a higher one is refused.'),
   current_limit_A: positive.optional().describe('The supply trips above this, where it can.'),
 });
 
@@ -98,7 +103,7 @@ const signingSchema = z.strictObject({
 
 const rigSchema = z
   .strictObject({
-    version: z.literal(1).describe('Version of this format.'),
+    version: z.literal(1, 'must be 1, the version of this format').describe('Version of this format.'),
     seed: z
       .int()
       .nonnegative()
@@ -150,6 +155,9 @@ const simulatedDutNames: ReadonlyMap<string, string> = new Map([
 ]);
 /** Virtual DUT: a coin cell's voltage, and what a 3.3 V part survives. */
 const virtualSupply = { voltage_V: 3, max_voltage_V: 3.6 };
+/** What names of families and of profiles may be; each kind of run says which of them it can do. */
+const families = ['virtual', ...Object.keys(instrumentFamilies)];
+const profiles = [...new Set([...Object.keys(virtualBenchmarks), ...Object.keys(benchmarkRuns), 'per-inference'])];
 const maximumLength = 65_536;
 
 /** JSON Schema of rig.yaml, for editors: what a file may hold, before defaults are filled in. */
@@ -220,6 +228,13 @@ export function parseRig(content: string, where: string): Rig {
 
   const parsed = check(rigSchema, plainValue(document, where), []);
   const { instrument, dut, supply } = parsed;
+  if (!families.includes(instrument.family)) {
+    const problem = `\`${instrument.family}\` is no instrument family`;
+    fail('rig.instrument', ['instrument', 'family'], problem, `choose one of ${families.join(', ')}`);
+  }
+  if (!profiles.includes(parsed.profile)) {
+    fail('rig.profile', ['profile'], `\`${parsed.profile}\` is no profile`, `choose one of ${profiles.join(', ')}`);
+  }
   if (instrument.family === 'virtual') {
     if (instrument.connection === 'auto') instrument.connection = 'emulated';
     if (instrument.connection !== 'emulated') {

@@ -66,11 +66,4 @@ describe('the virtual DUT measured by each emulated instrument', () => {
       runBenchmark(parseRig(text, 'test'), { folder: join(parent, 'settings'), rigText: text }),
     ).rejects.toThrow(/colour|settings/);
   });
-
-  it('refuses a family that does not exist', async () => {
-    const text = rigText('crystal-ball', perInference);
-    await expect(
-      runBenchmark(parseRig(text, 'test'), { folder: join(parent, 'none'), rigText: text }),
-    ).rejects.toMatchObject({ code: 'rig.instrument' });
-  });
 });

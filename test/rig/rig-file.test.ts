@@ -96,6 +96,22 @@ describe('the rig file', () => {
     expect(failure('version: 1\ndut: {name: ""}\n').message).toContain('`dut.name`');
   });
 
+  it('names an instrument family or a profile that does not exist, and those that do', () => {
+    for (const name of ['nope', 'constructor', '__proto__']) {
+      const family = failure(`version: 1\nseed: 2\ninstrument:\n  family: ${name}\n`);
+      expect([family.code, family.where]).toEqual(['rig.instrument', 'rig.yaml:4']);
+      expect(family.remedy).toMatch(/virtual, .*ppk2/);
+      const profile = failure(`version: 1\nprofile: ${name}\n`);
+      expect([profile.code, profile.where]).toEqual(['rig.profile', 'rig.yaml:2']);
+      expect(profile.remedy).toMatch(/kws01.*per-inference/);
+    }
+  });
+
+  it('wants a version, and a voltage that a supply can have', () => {
+    expect(failure('seed: 1\n').message).toContain('`version`: must be 1');
+    expect(failure('version: 1\nsupply: {voltage_V: 1.0e+308}\n').where).toBe('rig.yaml:2');
+  });
+
   it('survives YAML that is hostile', () => {
     expect(failure(`version: 1\nseed: ${'['.repeat(60_000)}`).code).toBe('rig.syntax');
     expect(failure(`a: &a [1,1,1,1,1,1,1,1,1]\n${billionLaughs()}`)).toBeInstanceOf(UsageError);

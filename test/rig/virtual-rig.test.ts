@@ -239,7 +239,7 @@ describe('a run of the virtual rig', () => {
   });
 
   it('refuses a profile that the virtual DUT cannot run', () => {
-    expect(() => simulateRun(parseRig('version: 1\nprofile: bert\n', 'x'), 1)).toThrow(/virtual DUT cannot run/);
+    expect(() => simulateRun(parseRig('version: 1\nprofile: sww01\n', 'x'), 1)).toThrow(/virtual DUT cannot run/);
     const real = 'version: 1\ninstrument: {family: ppk2}\ndut: {connection: emulated}\n';
     expect(() => simulateRun(parseRig(real, 'x'), 1)).toThrow(/virtual instrument only/);
   });

@@ -26,6 +26,7 @@ body {
 main, header, footer { max-width: 72rem; margin: 0 auto; padding: 0 2rem; }
 header { padding-top: 2.5rem; padding-bottom: 2rem; }
 h1 { margin: 0; font-size: 2.1rem; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; overflow-wrap: anywhere; }
+h2, h3, .code { overflow-wrap: anywhere; }
 h2 { margin: 0; font-size: 1rem; line-height: 1.5; font-weight: 600; }
 h3 { margin: 2rem 0 .5rem; font-size: 1rem; font-weight: 600; }
 p { margin: 0 0 .75rem; max-width: 44rem; }

@@ -148,4 +148,13 @@ describe('the HTML report', () => {
     },
     30_000,
   );
+
+  it.skipIf(executable === null)('does not scroll sideways for names without a blank in them', async () => {
+    const long = structuredClone(document);
+    for (const claim of long.claims) Object.assign(claim, { system: 'x'.repeat(300), path: 'y'.repeat(300) });
+    const file = join(root, 'long.html');
+    writeFileSync(file, renderAuditHtml(long, 'Joulemark test'));
+    const { page } = await openOffline(browser!, pathToFileURL(file), { viewport: { width: 360, height: 800 } });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+  });
 });

@@ -52,7 +52,7 @@ function program(): Command {
     .option('--dut <connection>', 'drive this device: qemu, or the path of its serial port')
     .option('--profile <id>', 'benchmark profile, e.g. kws01, or per-inference')
     .option('--inferences <n>', 'number of inferences (per-inference only)')
-    .option('--fault <kind...>', 'faults that the virtual rig shows')
+    .option('--fault <kind>', 'a fault that the virtual rig shows; may be repeated', repeated)
     .option('--slicing <rule>', 'auto, guard-band or proportional')
     .option('--net <baseline>', 'add net energy above low-quantile or two-cluster')
     .option('--pace <factor>', 'virtual seconds a real second, e.g. 1 for real time')
@@ -69,8 +69,8 @@ function program(): Command {
 
   add('audit [path...]', 'recompute every claim found below the paths; name each broken rule')
     .option('--labels <folder>', 'label lists of the benchmarks (kws01.csv...), for accuracy')
-    .option('--index <file...>', 'JSON of earlier audits, to find traces that were submitted before')
-    .option('--trust <key.pem...>', 'public keys whose signatures on run folders are trusted')
+    .option('--index <file>', 'JSON of an earlier audit, to find traces submitted before; may be repeated', repeated)
+    .option('--trust <key.pem>', 'a public key whose signature on run folders is trusted; may be repeated', repeated)
     .option('--fail-on <severity>', 'error, warning or info: from here on the exit code is 1 (default error)')
     .option('--md <file>', 'write the audit as Markdown')
     .option('--html <file>', 'write the audit as an HTML page')
@@ -80,7 +80,7 @@ function program(): Command {
     .action(async (paths, options) => (await import('./audit.ts')).audit(paths, options));
 
   add('verify <folder>', 'check hashes, chain and signature of a run folder')
-    .option('--trust <key.pem...>', 'public keys whose signatures are trusted')
+    .option('--trust <key.pem>', 'a public key whose signature is trusted; may be repeated', repeated)
     .action(async (folder, options) => (await import('./verify.ts')).verify(folder, options));
 
   add('recover <in> <out>', 'make a closed copy of a capture that was cut off').action(async (input, output, options) =>
@@ -94,7 +94,7 @@ function program(): Command {
 
   add('emulate <family>', 'run an emulated instrument, or `dut`, and print where it can be reached')
     .option('--signal <signal>', 'dc:10mA, sine:10mA,5mA,50Hz or steps:1uA/5ms,20mA/5ms, with @3.3V for the voltage')
-    .option('--fault <fault...>', 'faults that it shows; docs/instruments lists those of each family')
+    .option('--fault <fault>', 'a fault that it shows (docs/instruments); may be repeated', repeated)
     .option('--model <model>', 'dut: the benchmark that it runs (default kws01)')
     .option('--mode <mode>', 'dut: energy (default) or performance')
     .action(async (family, options) => (await import('./emulate.ts')).emulate(family, options));
@@ -112,6 +112,11 @@ function program(): Command {
     .action(async (runs, options) => (await import('./report.ts')).report(runs, options));
 
   return joulemark;
+}
+
+/** Values of an option that is given several times. (A list after one option would swallow the paths behind it.) */
+function repeated(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 /** Prints what went wrong and gives the exit code. */

@@ -122,6 +122,20 @@ describe('files', () => {
   });
 });
 
+describe('options that may be repeated', () => {
+  it('do not swallow the path behind them', () => {
+    const cwd = folderWithRun();
+    joulemark(['keygen', 'k'], { cwd });
+    joulemark(['keygen', 'l'], { cwd });
+    joulemark(['run', '--sign', 'k.key.pem', '--out', 'B', ...short], { cwd });
+    expect(joulemark(['verify', '--trust', 'l.pub.pem', '--trust', 'k.pub.pem', 'B'], { cwd }).status).toBe(0);
+    expect(joulemark(['verify', '--trust', 'l.pub.pem', 'B'], { cwd }).status).toBe(1);
+    writeFileSync(join(cwd, 'index.json'), joulemark(['audit', 'B', '--json'], { cwd }).stdout);
+    const { status, stderr } = joulemark(['audit', '--index', 'index.json', '--trust', 'k.pub.pem', 'B'], { cwd });
+    expect([status, stderr]).toEqual([1, '']);
+  });
+});
+
 describe('options that would be ignored', () => {
   it('are refused: a number of inferences for a profile that has its own', () => {
     const cwd = temporaryFolder();

@@ -61,6 +61,8 @@ export interface VerifyReport {
 export interface VerifyOptions {
   /** Public keys (Ed25519, PEM). With any, a folder that none of them signed is a problem. */
   trustedKeys?: string[];
+  /** Share of the chain that has been walked, from 0 to 1. */
+  onProgress?: (share: number) => void;
 }
 
 /** At most this many blocks of one file are named one by one. */
@@ -89,7 +91,7 @@ export async function verifyRunFolder(path: string, options: VerifyOptions = {})
   const chainEntry = plain.get(captureFiles.chain);
   const trusted = chainEntry !== undefined && isSameFile(chainEntry, manifest?.files[captureFiles.chain]);
   const names = manifest === null ? chainedFiles(header?.streams ?? []) : chainedNames(manifest);
-  const ended = await new ChainCheck(path, names, manifest, trusted, problems).run();
+  const ended = await new ChainCheck(path, names, manifest, trusted, problems).run(options.onProgress);
   if (chainEntry !== undefined && !trusted && !problems.concern(captureFiles.chain)) {
     problems.add(captureFiles.chain, null, null, 'was changed');
   }
@@ -304,14 +306,14 @@ class ChainCheck {
   }
 
   /** @returns true where the chain has its end line */
-  async run(): Promise<boolean> {
+  async run(onProgress?: (share: number) => void): Promise<boolean> {
     const { chain } = captureFiles;
     if (!existsSync(join(this.#path, chain))) {
       if (!this.#problems.concern(chain)) this.#problems.add(chain, null, null, 'is missing');
       return false;
     }
     try {
-      await this.#walk();
+      await this.#walk(onProgress);
       if (!this.#broken) this.#checkEnds();
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
@@ -322,11 +324,13 @@ class ChainCheck {
     return this.#ended;
   }
 
-  async #walk(): Promise<void> {
+  async #walk(onProgress?: (share: number) => void): Promise<void> {
     const { chain, header } = captureFiles;
     const chainPath = join(this.#path, chain);
     const headerBytes = attempt(this.#problems, header, () => readSmallFile(join(this.#path, header)));
     const headerHash = headerBytes === null ? null : hash('sha256', headerBytes);
+    const { fd, size } = openForReading(chainPath);
+    closeSync(fd);
     let before: CheckedLine | null = null;
     let end = 0;
     for await (const [text, number, offset] of wholeLines(chainPath, Number.POSITIVE_INFINITY)) {
@@ -334,11 +338,10 @@ class ChainCheck {
       if (before !== null) this.#judge(before, line);
       before = line;
       end = offset + Buffer.byteLength(text) + 1;
+      onProgress?.(end / size);
     }
     if (before !== null) this.#judge(before, null);
     if (this.#broken || (this.#ended && this.#trusted)) return;
-    const { fd, size } = openForReading(chainPath);
-    closeSync(fd);
     const lines = before === null ? 0 : before.index + 1;
     if (size > end) this.#problems.add(chain, lines, end, 'ends inside a line: it was cut off');
     else if (!this.#ended) this.#problems.add(chain, lines, end, 'has no end line: the capture was cut off');

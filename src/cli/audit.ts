@@ -53,22 +53,12 @@ export async function audit(paths: string[], options: AuditCommandOptions): Prom
   const outputs = [options.md, options.html, options.sarif].filter((path) => path !== undefined);
   for (const path of outputs) assertNew(path);
   const progress = new Progress('auditing', options);
-  const stop = () => {
-    progress.stop();
-    process.exit(ExitCode.interrupted);
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
   const document = await auditPaths(paths, {
     labels: options.labels ?? null,
     index: options.index,
     trustedKeys: options.trust?.map(readPublicKey),
     onProgress: ({ done, total }) => total !== null && progress.update(done / total),
-  }).finally(() => {
-    progress.stop();
-    process.removeListener('SIGINT', stop);
-    process.removeListener('SIGTERM', stop);
-  });
+  }).finally(() => progress.stop());
 
   const reports: [string | undefined, () => string][] = [
     [options.md, () => renderAuditMarkdown(document)],

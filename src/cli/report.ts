@@ -6,6 +6,7 @@ import { scoreRecording } from '../scoring/score.ts';
 import type { ScoredRun } from '../scoring/score-run.ts';
 import type { CommonOptions } from './options.ts';
 import { assertNew, note, printJson, writeNew } from './output.ts';
+import { watched } from './watched.ts';
 
 interface ReportCommandOptions extends CommonOptions {
   out?: string;
@@ -15,7 +16,9 @@ export async function report(paths: string[], options: ReportCommandOptions): Pr
   const out = options.out ?? (paths.length === 1 ? `${basename(resolve(paths[0]))}-report.html` : 'comparison.html');
   assertNew(out);
   const runs: ScoredRun[] = [];
-  for (const path of paths) runs.push(await scoreRecording(await openRecording(path)));
+  for (const path of paths) {
+    runs.push(await watched(await openRecording(path), 'scoring', options, (it) => scoreRecording(it)));
+  }
   const page =
     runs.length === 1
       ? reportOf(runs[0])

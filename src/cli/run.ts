@@ -4,6 +4,7 @@ import { virtualFaultKinds } from '../instruments/virtual/index.ts';
 import { defaultRigText, parseRig, type Rig, readRigFile } from '../rig/rig-file.ts';
 import { generatedBy, runBenchmark } from '../rig/run-benchmark.ts';
 import { unmeasuredRun } from '../rig/unmeasured-run.ts';
+import type { ScoreDocument } from '../scoring/score-document.ts';
 import { slicingRules } from '../scoring/score-run.ts';
 import { ExitCode, UsageError } from '../signal/errors.ts';
 import { readPrivateKey } from './keys.ts';
@@ -52,7 +53,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
   for (const signal of endings) process.once(signal, stop);
-  const progress = new Progress('running', options);
+  const progress = new Progress('running', options, 'handled');
   const { mode } = rig.dut;
   if (mode !== 'energy') {
     await runUnmeasured(rig, mode, folder, options, interrupt.signal, progress).finally(() => {
@@ -106,9 +107,14 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   } else if (document.refusal !== null) {
     printError(`${folder}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
     process.exitCode = ExitCode.cannot;
-  } else if (document.gates.some((gate) => gate.met === false)) {
+  } else if (isShort(document) || document.gates.some((gate) => gate.met === false)) {
     process.exitCode = ExitCode.bad;
   }
+}
+
+/** True where the instrument vanished before the run was over. */
+function isShort(document: ScoreDocument): boolean {
+  return document.warnings.some(({ code }) => code === 'instrument.unplugged');
 }
 
 /** A performance or accuracy run: no instrument, no run folder, the layout of EnergyRunner alone. */

@@ -6,6 +6,7 @@ import { ExitCode, JoulemarkError, UsageError } from '../signal/errors.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
 import { assertCsv, printJson, printScore, writeCsv } from './output.ts';
 import { printError } from './print-error.ts';
+import { watched } from './watched.ts';
 
 interface ScoreCommandOptions extends CommonOptions {
   slicing?: string;
@@ -32,7 +33,7 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       const recording = await openRecording(path, {
         traceUnit: choiceOption(options.traceUnit, 'trace-unit', ['uJ', 'mW']),
       });
-      const { document } = await scoreRecording(recording, scoring);
+      const { document } = await watched(recording, 'scoring', options, (it) => scoreRecording(it, scoring));
       recordings.push({ path, document });
       if (document.refusal !== null) {
         printError(`${path}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);

@@ -5,13 +5,19 @@ import { ExitCode } from '../signal/errors.ts';
 import { readPublicKey } from './keys.ts';
 import type { CommonOptions } from './options.ts';
 import { printJson } from './output.ts';
+import { Progress } from './progress.ts';
 
 interface VerifyCommandOptions extends CommonOptions {
   trust?: string[];
 }
 
 export async function verify(folder: string, options: VerifyCommandOptions): Promise<void> {
-  const report = await verifyRunFolder(folder, { trustedKeys: options.trust?.map(readPublicKey) });
+  const trustedKeys = options.trust?.map(readPublicKey);
+  const progress = new Progress('verifying', options);
+  const report = await verifyRunFolder(folder, {
+    trustedKeys,
+    onProgress: (share) => progress.update(share),
+  }).finally(() => progress.stop());
   if (options.json) {
     printJson({ schema: 'joulemark.verify/1', path: folder, ...report });
   } else {

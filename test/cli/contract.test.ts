@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -154,3 +154,48 @@ describe('options that would be ignored', () => {
     expect(stderr).toContain('--labels lables');
   });
 });
+
+describe('an instrument that vanishes', () => {
+  it('gives figures for what was measured, and the exit code of a run that is not well', () => {
+    const cwd = temporaryFolder();
+    const { status, stdout } = joulemark(['run', '--fault', 'unplug', '--out', 'A', '--json', ...short], { cwd });
+    expect(status).toBe(1);
+    const document = JSON.parse(stdout);
+    expect(document.warnings.map(({ code }: { code: string }) => code)).toContain('instrument.unplugged');
+    expect(document.windows.length).toBeGreaterThan(0);
+    expect(joulemark(['score', 'A'], { cwd }).status).toBe(0);
+  });
+});
+
+describe.skipIf(process.platform !== 'linux' || spawnSync('script', ['--version']).error !== undefined)(
+  'on a terminal',
+  () => {
+    const onTerminal = (args: string[], cwd: string) =>
+      spawnSync(
+        'script',
+        ['-qec', [process.execPath, join(root, 'bin', 'joulemark.js'), ...args].join(' '), '/dev/null'],
+        {
+          cwd,
+          encoding: 'utf8',
+          input: '',
+        },
+      ).stdout;
+
+    it('long work shows a bar with an ETA, takes it away again, and shows the cursor', () => {
+      const cwd = folderWithRun();
+      for (const args of [
+        ['score', 'A'],
+        ['verify', 'A'],
+        ['report', 'A', '--out', 'a.html'],
+        ['audit', 'A'],
+      ]) {
+        const shown = onTerminal(args, cwd);
+        expect(shown, args[0]).toMatch(/ETA/);
+        expect(shown.split('\u001b[?25l')).toHaveLength(shown.split('\u001b[?25h').length);
+        expect(
+          onTerminal([...args.slice(0, 2), '--quiet', ...(args[0] === 'report' ? ['--out', 'b.html'] : [])], cwd),
+        ).not.toMatch(/ETA/);
+      }
+    });
+  },
+);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { serveDut } from '../dut/emulators/serve.ts';
+import { ioManagerKinds, serveDut } from '../dut/emulators/serve.ts';
 import { instrumentFamilies } from '../instruments/families.ts';
 import { parseSignal } from '../instruments/signal-spec.ts';
 import { UsageError } from '../signal/errors.ts';
@@ -12,17 +12,18 @@ interface EmulateCommandOptions extends CommonOptions {
   fault?: string[];
   model?: string;
   mode?: string;
+  kind?: string;
 }
 
 /** Serves an emulated instrument in real time until it is interrupted, and prints where it can be reached. */
 export async function emulate(id: string, options: EmulateCommandOptions): Promise<void> {
-  if (id === 'dut') return emulateDut(options);
+  if (id === 'dut' || id === 'io-manager') return emulateDut(id, options);
   const load = Object.hasOwn(instrumentFamilies, id) ? instrumentFamilies[id] : undefined;
   if (load === undefined) {
     throw new UsageError('usage.family', {
       where: id,
       problem: 'there is no emulator of that name',
-      remedy: `choose one of ${Object.keys(instrumentFamilies).join(', ')}, dut`,
+      remedy: `choose one of ${Object.keys(instrumentFamilies).join(', ')}, dut, io-manager`,
     });
   }
   const family = await load();
@@ -39,15 +40,24 @@ export async function emulate(id: string, options: EmulateCommandOptions): Promi
   }
 }
 
-/** Serves an emulated device under test on a PTY until it is interrupted. */
-async function emulateDut(options: EmulateCommandOptions): Promise<void> {
+/** Serves an emulated device under test on a PTY, by itself or behind an emulated IO manager, until it is interrupted. */
+async function emulateDut(id: 'dut' | 'io-manager', options: EmulateCommandOptions): Promise<void> {
   const model = options.model ?? 'kws01';
   const mode = choiceOption(options.mode, 'mode', ['energy', 'performance']) ?? 'energy';
-  const { address, close } = await serveDut({ model, mode, faults: options.fault ?? [] });
+  const kind = choiceOption(options.kind, 'kind', ioManagerKinds) ?? 'uno';
+  const isBoard = id === 'io-manager';
+  const { address, close } = await serveDut({
+    model,
+    mode,
+    faults: options.fault ?? [],
+    ...(isBoard ? { ioManager: kind } : {}),
+  });
   try {
-    if (options.json) printJson({ schema: 'joulemark.emulate/1', family: 'dut', address, model, mode });
+    const facts = { family: id, address, model, mode, ...(isBoard ? { kind } : {}) };
+    if (options.json) printJson({ schema: 'joulemark.emulate/1', ...facts });
     else process.stdout.write(`${address}\n`);
-    note(`device under test, SIMULATED, ${model} in ${mode} mode; Ctrl-C ends it`, options);
+    const what = isBoard ? `IO manager (${kind}) with a device under test behind it` : 'device under test';
+    note(`${what}, SIMULATED, ${model} in ${mode} mode; Ctrl-C ends it`, options);
     await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   } finally {
     await close();

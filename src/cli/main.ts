@@ -92,11 +92,12 @@ function program(): Command {
     .option('--ask <vid:pid...>', 'also ask serial ports of these USB ids for a device under test or an IO manager')
     .action(async (options) => (await import('./devices.ts')).devices(options));
 
-  add('emulate <family>', 'run an emulated instrument, or `dut`, and print where it can be reached')
+  add('emulate <family>', 'run an emulated instrument, `dut` or `io-manager`, and print where it can be reached')
     .option('--signal <signal>', 'dc:10mA, sine:10mA,5mA,50Hz or steps:1uA/5ms,20mA/5ms, with @3.3V for the voltage')
     .option('--fault <fault>', 'a fault that it shows (docs/instruments); may be repeated', repeated)
-    .option('--model <model>', 'dut: the benchmark that it runs (default kws01)')
-    .option('--mode <mode>', 'dut: energy (default) or performance')
+    .option('--model <model>', 'dut, io-manager: the benchmark that the DUT runs (default kws01)')
+    .option('--mode <mode>', 'dut, io-manager: energy (default) or performance')
+    .option('--kind <kind>', 'io-manager: uno (default) or interface-board')
     .action(async (family, options) => (await import('./emulate.ts')).emulate(family, options));
 
   add('doctor', 'say what is missing on this machine, and how to fix it').action(async (options) =>

@@ -1,8 +1,10 @@
 import { Random } from '../../plant/random.ts';
 import { UsageError } from '../../signal/errors.ts';
+import { memoryPair } from '../../transport/memory.ts';
 import { openPty } from '../../transport/pty.ts';
 import { virtualBenchmarks } from '../virtual/benchmarks.ts';
 import { DutEmulator, type DutFault } from './dut.ts';
+import { IoManagerEmulator } from './io-manager.ts';
 import { emulatedNetwork } from './networks.ts';
 
 /** What goes wrong on request; a name that ends in `=` takes a number, one that ends in `@` a command. */
@@ -30,14 +32,17 @@ export interface ServedDut {
   close(): Promise<void>;
 }
 
+export const ioManagerKinds = ['uno', 'interface-board'] as const;
+
 /**
- * Serves an emulated DUT on a PTY until it is closed.
+ * Serves an emulated DUT on a PTY until it is closed; with `ioManager`, the port is that of an IO manager with the DUT behind it.
  * @throws UsageError for an unknown model or fault; DeviceError where there are no PTYs
  */
 export async function serveDut(options: {
   model: string;
   mode: 'energy' | 'performance';
   faults: readonly string[];
+  ioManager?: (typeof ioManagerKinds)[number];
 }): Promise<ServedDut> {
   const benchmarks: Record<string, (typeof virtualBenchmarks)[keyof typeof virtualBenchmarks] | undefined> =
     virtualBenchmarks;
@@ -51,16 +56,21 @@ export async function serveDut(options: {
   }
   const faults = options.faults.map(parseDutFault);
   const pty = await openPty();
-  const emulator = new DutEmulator(pty.device, {
+  const { ioManager } = options;
+  const [boardSide, dutSide] = memoryPair('DUT behind the IO manager');
+  const board = ioManager === undefined ? null : new IoManagerEmulator(pty.device, boardSide, { kind: ioManager });
+  const emulator = new DutEmulator(board === null ? pty.device : dutSide, {
     network: emulatedNetwork(benchmark),
     mode: options.mode,
     faults,
     random: new Random(1),
+    onEdge: (polarity, time_s) => board?.edge(polarity, time_s),
   });
   return {
     address: pty.path,
     close: async () => {
       emulator.stop();
+      board?.stop();
       await pty.device.close();
     },
   };

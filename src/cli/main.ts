@@ -64,6 +64,8 @@ function program(): Command {
     .option('--slicing <rule>', 'auto, guard-band or proportional (run folders)')
     .option('--net <baseline>', 'add net energy above low-quantile or two-cluster (run folders)')
     .option('--trace-unit <unit>', 'unit of trace values at rates other than 1 kHz: uJ or mW (EnergyRunner)')
+    .option('--edges <file>', "take the edges of a logic analyser's recording: VCD, sigrok or Saleae CSV (run folders)")
+    .option('--edges-channel <line>', "the recording's line on the trigger pin (absent: as the rig file said)")
     .option('--csv <file>', 'write the windows as CSV; - is stdout')
     .action(async (recordings, options) => (await import('./score.ts')).score(recordings, options));
 

@@ -77,6 +77,10 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
     interrupt: interrupt.signal,
     privateKey: keyPath === undefined ? undefined : readPrivateKey(keyPath),
     onProgress: (share) => share !== null && progress.update(share),
+    onNotice: (text) => {
+      progress.stop();
+      note(text, options);
+    },
     onProduced: (index) => {
       produced = index;
     },

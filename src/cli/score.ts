@@ -1,8 +1,11 @@
 import { openRecording } from '../capture/formats/index.ts';
+import { openLogicRecording } from '../dut/triggers/index.ts';
+import { withRecordedEdges } from '../rig/joined-edges.ts';
 import { scoreRecording } from '../scoring/score.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoreRunOptions, slicingRules } from '../scoring/score-run.ts';
 import { ExitCode, JoulemarkError, UsageError } from '../signal/errors.ts';
+import type { Recording } from '../signal/recording.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
 import { assertCsv, printJson, printScore, writeCsv } from './output.ts';
 import { printError } from './print-error.ts';
@@ -13,6 +16,8 @@ interface ScoreCommandOptions extends CommonOptions {
   net?: string;
   traceUnit?: string;
   csv?: string;
+  edges?: string;
+  edgesChannel?: string;
 }
 
 export async function score(paths: string[], options: ScoreCommandOptions): Promise<void> {
@@ -25,14 +30,29 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       remedy: 'score them one by one',
     });
   }
+  if (options.edges !== undefined && paths.length > 1) {
+    throw new UsageError('usage.edges', {
+      where: `--edges ${options.edges}`,
+      problem: `a recording of edges belongs to one run, and ${paths.length} were given`,
+      remedy: 'score them one by one',
+    });
+  }
+  if (options.edgesChannel !== undefined && options.edges === undefined) {
+    throw new UsageError('usage.edges', {
+      where: `--edges-channel ${options.edgesChannel}`,
+      problem: 'names a line of a recording, and none was given',
+      remedy: 'add --edges with the recording of the logic analyser',
+    });
+  }
   const recordings: { path: string; document: ScoreDocument }[] = [];
   const errors: { path: string; code: string; message: string }[] = [];
   let exitCode: number = ExitCode.ok;
   for (const path of paths) {
     try {
-      const recording = await openRecording(path, {
+      const opened = await openRecording(path, {
         traceUnit: choiceOption(options.traceUnit, 'trace-unit', ['uJ', 'mW']),
       });
+      const recording = await withEdges(opened, options);
       const { document } = await watched(recording, 'scoring', options, (it) => scoreRecording(it, scoring));
       recordings.push({ path, document });
       if (document.refusal !== null) {
@@ -56,6 +76,12 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
     for (const { path, document } of recordings) printScore(document, path);
   }
   process.exitCode = exitCode;
+}
+
+/** With the edges of the recording that the command line names. */
+async function withEdges(recording: Recording, { edges, edgesChannel }: ScoreCommandOptions): Promise<Recording> {
+  if (edges === undefined) return recording;
+  return withRecordedEdges(recording, await openLogicRecording(edges), edgesChannel);
 }
 
 /** Several scores as one document; each says which of the paths it belongs to. */

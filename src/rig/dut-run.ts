@@ -24,6 +24,8 @@ export interface DutRunOptions {
   world?: DutWorld;
   /** Name and version of the program, for the log. */
   version: string;
+  /** Told what the run waits for. */
+  onNotice?: (text: string) => void;
 }
 
 /**
@@ -71,7 +73,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       hasIoTimer: dut.io?.kind === 'uno',
     });
     const plan: RunPlan = { ...basis, inferencesPerWindow: inferences };
-    const trigger = setUpTrigger(rig, dut, plan, leastWindow_s);
+    const trigger = setUpTrigger(rig, dut, plan, leastWindow_s, options.onNotice ?? (() => {}));
     const description = trigger?.source.describe();
     const isFollowingMessages = ownWorld !== null && measurement.isInWorld;
     const opened = dut;
@@ -102,11 +104,13 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
             latency_s: description.latency_s,
             shortestPulse_s: description.shortestPulse_s,
           }),
+          ...(trigger?.late && { lines: trigger.late.lines }),
         },
       },
       isVirtualTime: false,
       // Timestamps of that layout are on the clock of its trace.
       hasEnergyRunnerLayout: trigger === null,
+      ...(trigger?.late && { lateEdges: trigger.late.edges }),
       chunks$: new Observable((subscriber) => {
         const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, subscriber);
         const heard = ownWorld === null ? null : (line: LogLine) => ownWorld.heard(line);

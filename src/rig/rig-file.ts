@@ -75,10 +75,10 @@ const dutSchema = z.strictObject({
 
 const triggerSchema = z.strictObject({
   source: z
-    .enum(['instrument', 'io-manager', 'gpio', 'cts', 'dsr', 'dut-messages'])
+    .enum(['instrument', 'io-manager', 'gpio', 'cts', 'dsr', 'dut-messages', 'recording'])
     .default('instrument')
     .describe(
-      'Where the edges of a DUT on a serial port come from: an input of the instrument, the timer of an UNO IO manager, a GPIO line of this computer, a control line of the port, or the messages of the DUT.',
+      'Where the edges of a DUT on a serial port come from: an input of the instrument, the timer of an UNO IO manager, a GPIO line of this computer, a control line of the port, the messages of the DUT, or the recording of a logic analyser.',
     ),
   gpio: z
     .strictObject({
@@ -88,6 +88,20 @@ const triggerSchema = z.strictObject({
     })
     .optional()
     .describe('The line of `source: gpio`.'),
+  file: text
+    .optional()
+    .describe('The file of `source: recording` (VCD, sigrok session, Saleae CSV); it may come when the run is over.'),
+  file_channel: text
+    .optional()
+    .describe(
+      'The line of that recording that is wired to the trigger pin of the DUT. Absent: the one named `channel`.',
+    ),
+  shared_channel: text
+    .optional()
+    .describe(
+      'The line of that recording that is wired to the input `channel` of the instrument, so that its pulses relate the two clocks. Absent: both are on the trigger pin.',
+    ),
+  wait_s: notNegative.max(86_400).default(60).describe('How long that file is waited for after the run.'),
   channel: text.default('D0').describe('Input of the instrument that is wired to the trigger pin of the DUT.'),
   hold_off_s: notNegative
     .optional()

@@ -34,6 +34,8 @@ export interface RunOptions {
   onProgress?: (share: number | null) => void;
   /** Index of the last sample that was handed to the capture. */
   onProduced?: (index: number) => void;
+  /** Told what the run waits for. */
+  onNotice?: (text: string) => void;
   /** Private key (PEM) that signs the run. */
   privateKey?: string;
   /** What an emulated DUT on a serial port does to the world; absent: its messages stand in for it. */
@@ -106,12 +108,21 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
     .finally(() => {
       if (flush !== null) clearInterval(flush);
     });
-  const interrupted = options.interrupt?.aborted ?? false;
-  if (interrupted || failure !== null) {
+  const isCutOff = (options.interrupt?.aborted ?? false) || failure !== null;
+  if (isCutOff) {
     for (const [stream, firstTick] of ends) {
       writer.push({ kind: 'gap', stream, firstTick, count: null, cause: 'cut-off' });
     }
   }
+  if (!isCutOff && run.lateEdges !== undefined) {
+    try {
+      for await (const batch of run.lateEdges(options.interrupt)) writer.push(batch);
+    } catch (error) {
+      if (!(error instanceof JoulemarkError)) throw error;
+      failure = error;
+    }
+  }
+  const interrupted = options.interrupt?.aborted ?? false;
   writer.finish();
 
   const recording = await openRunFolder(options.folder, { unsealedIs: 'closed' });
@@ -216,6 +227,7 @@ async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
   const { dutRun } = await import('./dut-run.ts');
   return dutRun(rig, {
     version: generatedBy,
+    ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
     ...(options.dutWorld === undefined ? {} : { world: options.dutWorld }),
   });
 }

@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs';
 import type { RunPlan } from '../signal/recording.ts';
-import type { Chunk, ClockInfo, StreamInfo } from '../signal/types.ts';
+import type { Chunk, ClockInfo, EdgeBatch, StreamInfo } from '../signal/types.ts';
 
 /** A run that is about to begin: what is known of it, and everything that will flow from it. */
 export interface RunSource {
@@ -15,6 +15,8 @@ export interface RunSource {
   hasEnergyRunnerLayout?: boolean;
   /** Cold: the run begins when it is subscribed to, and ends (supply off) when the subscription does. */
   chunks$: Observable<Chunk>;
+  /** Edges that come in a file when all of that has ended. A failure leaves a capture that is whole but for them. */
+  lateEdges?(interrupt?: AbortSignal): AsyncIterable<EdgeBatch>;
 }
 
 /** Time on the run's own clock, in s, at which a chunk is complete; 0 where it does not say. */

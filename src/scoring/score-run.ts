@@ -268,9 +268,24 @@ async function edgesOn(
       });
     }
     alignments.push(alignment);
-    for (const edge of all) if (edge.clock === id) edges.push(mapEdge(edge, alignment.model));
+    const mapped = all.filter((edge) => edge.clock === id).map((edge) => mapEdge(edge, alignment.model));
+    // A recording goes on before and after the trace: what it shows there belongs to no window.
+    const isFile = alignment.model.from.kind === 'file';
+    const extent = isFile ? await extentOf(recording, stream) : { from: -Infinity, to: Infinity };
+    edges.push(...mapped.filter(({ tick }) => tick >= extent.from && tick <= extent.to));
   }
   return { edges: edges.sort(byTick), alignments };
+}
+
+/** First and last tick that samples of the stream reach. */
+async function extentOf(recording: Recording, stream: StreamInfo): Promise<{ from: number; to: number }> {
+  const extent = { from: Infinity, to: -Infinity };
+  for await (const chunk of recording.samples()) {
+    if (chunk.kind !== 'block' || chunk.stream !== stream.id) continue;
+    extent.from = Math.min(extent.from, chunk.firstTick);
+    extent.to = Math.max(extent.to, chunk.firstTick + chunk.length * chunk.ticksPerSample);
+  }
+  return extent;
 }
 
 function byTick(a: Edge, b: Edge): number {

@@ -1,10 +1,10 @@
-import type { Recording, SyncPlan } from '../signal/recording.ts';
+import type { Recording, RunPlan, SyncPlan } from '../signal/recording.ts';
 import type { ClockInfo, Edge, SampleBlock, StreamInfo } from '../signal/types.ts';
 import { ArrivalTimes } from './arrival-times.ts';
 import { arrivalClock, fitArrivals, fitPulses, type Grid } from './clock-fit.ts';
 import { ClockModel } from './clock-model.ts';
 import { energyMethodOf } from './energy-method.ts';
-import { matchEdges } from './event-matching.ts';
+import { type MatchedEdges, matchEdges, matchPromised } from './event-matching.ts';
 import { findSignature } from './pattern-signature.ts';
 import { findPattern, mSequence } from './sync-pattern.ts';
 
@@ -56,7 +56,7 @@ export async function alignClocks(
       method: isArrivalClock(from) || isArrivalClock(to) ? 'host-clock' : 'arrival-times',
     });
   }
-  const shared = sharedPulses(theirs, ours, from, to, byArrivals);
+  const shared = sharedPulses(theirs, ours, from, to, byArrivals, recording.plan);
   if (shared !== null) found.push({ model: shared, method: 'shared-pulses' });
   const sync = recording.plan?.sync;
   if (sync !== undefined) {
@@ -144,6 +144,7 @@ function sharedPulses(
   from: ClockInfo,
   to: ClockInfo,
   coarse: ClockModel | null,
+  plan: RunPlan | null,
 ): ClockModel | null {
   const channels = new Set(ours.map((edge) => edge.channel));
   const nominal = to.tickHz / from.tickHz;
@@ -155,7 +156,10 @@ function sharedPulses(
     const [gridA, gridB] = [gridOf(a), gridOf(b)];
     const tolerance = nominal * gridA.period_ticks + gridB.period_ticks + 2e-6 * to.tickHz;
     // A wire that contradicts the arrival times is found without them.
-    const matched = matchEdges(a, b, nominal, tolerance, coarse) ?? matchEdges(a, b, nominal, tolerance, null);
+    const matched =
+      matchEdges(a, b, nominal, tolerance, coarse) ??
+      matchEdges(a, b, nominal, tolerance, null) ??
+      matchWhole(a, b, nominal, tolerance, plan);
     if (matched === null) continue;
     const stride = Math.ceil(matched.from.length / mostPulses);
     const ticks = (edges: readonly Edge[]) => edges.filter((_, k) => k % stride === 0).map((edge) => edge.tick);
@@ -165,6 +169,22 @@ function sharedPulses(
     if (model !== null && (best === null || model.fit_u_ticks(at) < best.fit_u_ticks(at))) best = model;
   }
   return best;
+}
+
+/** Where the samples' clock saw every edge that the plan promised, however much alike they are. */
+function matchWhole(
+  theirs: readonly Edge[],
+  ours: readonly Edge[],
+  nominal: number,
+  tolerance: number,
+  plan: RunPlan | null,
+): MatchedEdges | null {
+  if (plan === null || plan.windows === null) return null;
+  const isFalling = plan.pairing === 'falling-pairs';
+  const used = (edges: readonly Edge[]) => edges.filter((edge) => !isFalling || edge.polarity === 'fall');
+  const promised = used(ours);
+  if (promised.length !== 2 * plan.windows + (isFalling ? 1 : 0)) return null;
+  return matchPromised(used(theirs), promised, nominal, tolerance);
 }
 
 async function patternModel(

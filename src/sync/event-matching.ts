@@ -45,6 +45,42 @@ export function matchEdges(
   return null;
 }
 
+/**
+ * Pairs the edges of one wire where one clock saw exactly as many as the run promised, so that it missed none: the one stretch
+ * of the other clock's edges with the same gaps. It tells apart what repeats, such as windows of equal length.
+ *
+ * @param to the edges of that clock, all of which were promised
+ * @returns null where no stretch fits, or several do
+ */
+export function matchPromised(
+  from: readonly Edge[],
+  to: readonly Edge[],
+  nominal: number,
+  tolerance_ticks: number,
+): MatchedEdges | null {
+  if (to.length < 2) return null;
+  let found: Edge[] | null = null;
+  for (let start = 0; start + to.length <= from.length; start++) {
+    const stretch = from.slice(start, start + to.length);
+    if (!hasSameGaps(stretch, to, nominal, tolerance_ticks)) continue;
+    if (found !== null) return null;
+    found = stretch;
+  }
+  return found === null ? null : { from: found, to: [...to] };
+}
+
+function hasSameGaps(from: readonly Edge[], to: readonly Edge[], nominal: number, tolerance: number): boolean {
+  const span = nominal * (from.at(-1)!.tick - from[0]!.tick);
+  const rate = (to.at(-1)!.tick - to[0]!.tick) / span;
+  if (!(Math.abs(rate - 1) <= skewMost + (2 * tolerance) / span)) return false;
+  return to.every((edge, k) => {
+    if (edge.polarity !== from[k]!.polarity) return false;
+    if (k === 0) return true;
+    const gap = nominal * (from[k]!.tick - from[k - 1]!.tick);
+    return Math.abs(edge.tick - to[k - 1]!.tick - rate * gap) <= 2 * tolerance + driftError * gap;
+  });
+}
+
 /** What a clock shows more than the scaled other one: at a tick of `from`, and how that drifts from there. */
 interface Difference {
   at: number;

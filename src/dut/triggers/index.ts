@@ -3,5 +3,14 @@ export { DutMessageSource } from './dut-messages.ts';
 export { GpioSource } from './gpio.ts';
 export { InstrumentPinSource } from './instrument-pin.ts';
 export { IoTimestampSource } from './io-timestamps.ts';
-export { openLogicRecording, RecordingSource } from './recording.ts';
-export { checkPulse, type TriggerSource } from './trigger-source.ts';
+export type { LogicRecording } from './logic-recording.ts';
+export {
+  describeRecording,
+  openLogicRecording,
+  type RecordedLines,
+  RecordingFileSource,
+  recordedChannel,
+  recordedEdges,
+  recordingClock,
+} from './recording.ts';
+export { checkPulse, type TriggerDescription, type TriggerSource } from './trigger-source.ts';

@@ -1,7 +1,9 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Subject } from 'rxjs';
-import { FormatError, UsageError } from '../../signal/errors.ts';
-import type { EdgeBatch, Progress } from '../../signal/types.ts';
+import { DeviceError, FormatError, UsageError } from '../../signal/errors.ts';
+import type { ClockInfo, EdgeBatch, Progress } from '../../signal/types.ts';
+import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import type { LogicRecording } from './logic-recording.ts';
 import { openSaleaeCsv } from './saleae-csv.ts';
 import { openSigrok } from './sigrok.ts';
@@ -44,52 +46,170 @@ async function headOf(path: string): Promise<string> {
   }
 }
 
-/** A recorded line as a trigger source: all its edges come at once when it starts. */
-export class RecordingSource implements TriggerSource {
-  readonly edges$ = new Subject<EdgeBatch | Progress>();
-  readonly #recording: LogicRecording;
-  readonly #channel: string;
-  #isStopped = false;
+/** Which lines of a recording a run uses. */
+export interface RecordedLines {
+  /** The line on the trigger pin of the DUT. */
+  trigger: string;
+  /** The line that is wired to an input of the instrument too, and the name of that input: its pulses relate the clocks. */
+  shared: string;
+  input: string;
+}
 
-  /** @throws UsageError where the recording has no such line */
-  constructor(recording: LogicRecording, channel: string) {
-    if (!recording.channels.includes(channel)) {
-      throw new UsageError('trigger.channel', {
-        where: recording.path,
-        problem: `there is no line ${channel}`,
-        remedy: `choose one of ${recording.channels.slice(0, 30).join(', ')}`,
-      });
+/** Edges of recordings stand on this clock, whatever the recording counts in: a run names its clocks before there is a file. */
+export const recordingClock: ClockInfo = { id: 'logic-analyser', tickHz: 1e9, kind: 'file', epoch_ns: null };
+
+/** The channel of the trigger line of a recording in a run, where an input of the instrument may have the same name. */
+export function recordedChannel(line: string): string {
+  return `recording:${line}`;
+}
+
+/**
+ * What a line of a recording can show.
+ * @throws UsageError where the recording has no such line
+ */
+export function describeRecording(recording: LogicRecording, line: string): TriggerDescription {
+  assertLine(recording, line);
+  const step_s = (recording.ticksPerSample ?? 1) / recording.clock.tickHz;
+  return {
+    ...unopened(recording.path, line),
+    resolution_s: step_s,
+    latency_s: { least: 0, most: step_s },
+    shortestPulse_s: step_s,
+  };
+}
+
+function unopened(path: string, line: string): TriggerDescription {
+  return {
+    kind: 'recording',
+    label: `${line} in ${basename(path)}`,
+    channel: recordedChannel(line),
+    clock: recordingClock,
+    resolution_s: null,
+    latency_s: { least: 0, most: null },
+    shortestPulse_s: null,
+    polarities: ['rise', 'fall'],
+    isCoarse: false,
+  };
+}
+
+function assertLine({ path, channels }: LogicRecording, line: string): void {
+  if (channels.includes(line)) return;
+  throw new UsageError('trigger.channel', {
+    where: path,
+    problem: `there is no line ${line}`,
+    remedy: `choose one of ${channels.slice(0, 30).join(', ')}`,
+  });
+}
+
+/**
+ * The edges of the trigger line, then those of the shared line under the name of the instrument's input.
+ * @throws UsageError where the recording lacks one of them, FormatError where it does not follow its format
+ */
+export async function* recordedEdges(recording: LogicRecording, lines: RecordedLines): AsyncGenerator<EdgeBatch> {
+  const rate = recordingClock.tickHz / recording.clock.tickHz;
+  const wanted = [
+    { line: lines.trigger, channel: recordedChannel(lines.trigger) },
+    { line: lines.shared, channel: lines.input },
+  ];
+  for (const { line } of wanted) assertLine(recording, line);
+  for (const { line, channel } of wanted) {
+    for await (const edges of recording.edges(line)) {
+      const moved = edges.map((edge) => ({
+        ...edge,
+        clock: recordingClock.id,
+        channel,
+        tick: edge.tick * rate,
+        u_ticks: edge.u_ticks === null ? null : edge.u_ticks * rate,
+      }));
+      yield { kind: 'edges', edges: moved };
     }
-    this.#recording = recording;
-    this.#channel = channel;
+  }
+}
+
+export interface RecordingFileOptions {
+  lines: RecordedLines;
+  /** How long the file is waited for when the run is over. */
+  wait_s: number;
+  /** Told once, where the file is not there yet. */
+  onWait?: (text: string) => void;
+  time?: TimeSource;
+}
+
+/** A file that is as it was this long is complete. */
+const settled_ms = 500;
+/** File systems round the time of a file, FAT to 2 s. */
+const fileTime_ms = 2000;
+
+/**
+ * A logic analyser whose recording becomes a file when it stops, after the run. It emits nothing under way; `collect`
+ * waits for the file and gives its edges. A file from before the start is an earlier run's.
+ */
+export class RecordingFileSource implements TriggerSource {
+  readonly edges$ = new Subject<EdgeBatch | Progress>();
+  readonly #path: string;
+  readonly #options: RecordingFileOptions;
+  readonly #time: TimeSource;
+  #started_ms = 0;
+
+  constructor(path: string, options: RecordingFileOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.#time = options.time ?? realTime;
   }
 
   describe(): TriggerDescription {
-    const { clock, ticksPerSample, path } = this.#recording;
-    const step_s = (ticksPerSample ?? 1) / clock.tickHz;
-    return {
-      kind: 'recording',
-      label: `${this.#channel} in ${path}`,
-      channel: this.#channel,
-      clock,
-      resolution_s: step_s,
-      latency_s: { least: 0, most: step_s },
-      shortestPulse_s: step_s,
-      polarities: ['rise', 'fall'],
-      isCoarse: false,
-    };
+    return unopened(this.#path, this.#options.lines.trigger);
   }
 
   async start(): Promise<void> {
-    for await (const edges of this.#recording.edges(this.#channel)) {
-      if (this.#isStopped) return;
-      this.edges$.next({ kind: 'edges', edges });
-    }
-    this.edges$.complete();
+    this.#started_ms = Date.now();
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
     this.edges$.complete();
+  }
+
+  /**
+   * The edges of the file, once it is there. Nothing where `interrupt` ends the wait.
+   * @param check called with what the file can show, before its edges are read
+   * @throws DeviceError `trigger.recording-missing` where none comes in time; what `check`, `openLogicRecording` and
+   * `recordedEdges` throw
+   */
+  async *collect(check: (description: TriggerDescription) => void, interrupt?: AbortSignal): AsyncGenerator<EdgeBatch> {
+    if (!(await this.#arrival(interrupt))) return;
+    const { lines } = this.#options;
+    const recording = await openLogicRecording(this.#path);
+    check(describeRecording(recording, lines.trigger));
+    yield* recordedEdges(recording, lines);
+  }
+
+  /** True when the file is there and no longer changes, false when interrupted. */
+  async #arrival(interrupt?: AbortSignal): Promise<boolean> {
+    const { wait_s, onWait } = this.#options;
+    const deadline_ns = this.#time.now_ns() + wait_s * 1e9;
+    let isTold = false;
+    let last: string | null = null;
+    for (;;) {
+      if (interrupt?.aborted) return false;
+      const found = await stat(this.#path).catch(() => null);
+      const isNew = found !== null && found.mtimeMs >= this.#started_ms - fileTime_ms;
+      const now = isNew && found.size > 0 ? `${found.size} ${found.mtimeMs}` : null;
+      if (now !== null && now === last) return true;
+      last = now;
+      if (now === null && this.#time.now_ns() >= deadline_ns) throw this.#missing(found !== null);
+      if (now === null && !isTold) {
+        isTold = true;
+        onWait?.(`waiting up to ${wait_s} s for ${this.#path}: stop the logic analyser and save its recording there`);
+      }
+      await wait(this.#time, settled_ms);
+    }
+  }
+
+  #missing(isOld: boolean): DeviceError {
+    return new DeviceError('trigger.recording-missing', {
+      where: this.#path,
+      problem: `no recording came within ${this.#options.wait_s} s after the run${isOld ? '; the file there is older than the run' : ''}`,
+      remedy: 'join it when it is there: `joulemark score <run folder> --edges <recording>`',
+    });
   }
 }

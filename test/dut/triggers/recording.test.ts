@@ -1,11 +1,17 @@
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openLogicRecording, RecordingSource } from '../../../src/dut/triggers/index.ts';
-import type { LogicRecording } from '../../../src/dut/triggers/logic-recording.ts';
+import {
+  checkPulse,
+  type LogicRecording,
+  openLogicRecording,
+  RecordingFileSource,
+  type TriggerDescription,
+} from '../../../src/dut/triggers/index.ts';
 import { JoulemarkError } from '../../../src/signal/errors.ts';
 import type { Edge } from '../../../src/signal/types.ts';
+import type { TimeSource } from '../../../src/transport/time.ts';
 import { temporaryFolder } from '../../support/energyrunner-folder.ts';
 import { fuzz } from '../../support/fuzz.ts';
 import { noRecordings, recordingsRoot } from '../../support/recordings.ts';
@@ -181,20 +187,82 @@ describe('any file', () => {
   });
 });
 
-test('a recorded line is a trigger source', async () => {
-  const recording = await openLogicRecording(fileOf(vcd));
-  const source = new RecordingSource(recording, 'D0');
-  const edges: Edge[] = [];
-  let isComplete = false;
-  source.edges$.subscribe({
-    next: (chunk) => chunk.kind === 'edges' && edges.push(...chunk.edges),
-    complete: () => {
-      isComplete = true;
-    },
+describe('a logic analyser that writes its file after the run', () => {
+  const lines = { trigger: 'D0', shared: 'D 1', input: 'IN0' };
+  const collected = async (source: RecordingFileSource, interrupt?: AbortSignal) => {
+    const edges: Edge[] = [];
+    for await (const batch of source.collect(() => {}, interrupt)) edges.push(...batch.edges);
+    return edges;
+  };
+  /** Time that passes at once, between turns of the event loop. */
+  const hurried = (): TimeSource => {
+    let now_ns = 0;
+    return {
+      now_ns: () => now_ns,
+      after: (delay_ms, callback) => {
+        const timer = setTimeout(() => {
+          now_ns += delay_ms * 1e6;
+          callback();
+        }, 5);
+        return () => clearTimeout(timer);
+      },
+    };
+  };
+
+  test('is waited for, and gives the edges of both lines in nanoseconds', async () => {
+    const path = join(folder, 'late.vcd');
+    const told: string[] = [];
+    const source = new RecordingFileSource(path, {
+      lines,
+      wait_s: 60,
+      onWait: (text) => told.push(text),
+      time: hurried(),
+    });
+    expect(source.describe()).toMatchObject({ kind: 'recording', label: 'D0 in late.vcd', shortestPulse_s: null });
+    await source.start();
+    setTimeout(() => writeFileSync(path, vcd), 30);
+    const edges = await collected(source);
+    await source.stop();
+    expect(told).toEqual([expect.stringContaining(`waiting up to 60 s for ${path}`)]);
+    expect(edges.map(({ clock, channel, tick }) => `${clock} ${channel} ${tick}`)).toEqual([
+      'logic-analyser recording:D0 100000',
+      'logic-analyser recording:D0 110000',
+      'logic-analyser recording:D0 200000',
+      'logic-analyser recording:D0 310000',
+      'logic-analyser IN0 200000',
+    ]);
   });
-  await source.start();
-  expect(edges.length).toBe(4);
-  expect(isComplete).toBe(true);
-  expect(source.describe()).toMatchObject({ kind: 'recording', shortestPulse_s: 1e-5 });
-  expect(() => new RecordingSource(recording, 'D9')).toThrow(/there is no line D9/);
+
+  test('and does not write one in time, or has only that of an earlier run, is an error that says how to go on', async () => {
+    const missing = new RecordingFileSource(join(folder, 'never.vcd'), { lines, wait_s: 3, time: hurried() });
+    await missing.start();
+    await expect(collected(missing)).rejects.toMatchObject({
+      code: 'trigger.recording-missing',
+      message: expect.stringContaining('within 3 s'),
+      remedy: expect.stringContaining('--edges'),
+    });
+    const old = fileOf(vcd);
+    utimesSync(old, new Date(2020, 1, 1), new Date(2020, 1, 1));
+    const stale = new RecordingFileSource(old, { lines, wait_s: 1, time: hurried() });
+    await stale.start();
+    await expect(collected(stale)).rejects.toMatchObject({ message: expect.stringContaining('older than the run') });
+  });
+
+  test('is not waited for after an interruption', async () => {
+    const source = new RecordingFileSource(join(folder, 'never.vcd'), { lines, wait_s: 3600 });
+    await source.start();
+    const interrupt = new AbortController();
+    setTimeout(() => interrupt.abort(), 50);
+    expect(await collected(source, interrupt.signal)).toEqual([]);
+  });
+
+  test('and lacks a line, or sees no pulse as short as those of the run, is refused', async () => {
+    const source = (line: string) =>
+      new RecordingFileSource(fileOf(vcd), { lines: { ...lines, trigger: line }, wait_s: 1, time: hurried() });
+    await expect(collected(source('D9'))).rejects.toMatchObject({
+      message: expect.stringMatching(/there is no line D9/),
+    });
+    const check = (description: TriggerDescription) => checkPulse(description, 5e-6, 'kws01');
+    await expect(source('D0').collect(check).next()).rejects.toMatchObject({ code: 'trigger.pulse-too-short' });
+  });
 });

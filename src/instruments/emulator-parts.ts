@@ -1,5 +1,7 @@
 import type { ByteStream } from '../transport/byte-stream.ts';
-import type { TimeSource } from '../transport/time.ts';
+import { type MemoryStream, memoryPair } from '../transport/memory.ts';
+import { LinkDelay, type TimeSource } from '../transport/time.ts';
+import type { EmulatorOptions } from './emulator.ts';
 
 /** Faults that wait for the moment at which the emulator can carry them out. */
 export class PendingFaults {
@@ -33,4 +35,13 @@ export function sendToHost(stream: ByteStream, bytes: Uint8Array): Promise<void>
 /** Calls `callback` when `time` is `due_ns`. @returns a function that cancels it */
 export function callAt(time: TimeSource, due_ns: number, callback: () => void): () => void {
   return time.after((due_ns - time.now_ns()) / 1e6, callback);
+}
+
+/** The wire in memory between a driver and its emulator. */
+export function emulatedWire(
+  family: string,
+  { time, delay_ms }: EmulatorOptions,
+): [host: MemoryStream, device: MemoryStream] {
+  const delay = delay_ms === undefined ? null : () => new LinkDelay(time, delay_ms);
+  return memoryPair(`emulated ${family}`, undefined, delay);
 }

@@ -13,6 +13,8 @@ export interface EmulatorOptions {
   serial?: string;
   /** Which channel of the source each logic input is wired to, by input number. */
   inputs?: readonly string[];
+  /** In memory only: how long each message takes on the wire, in ms; absent = no time at all. */
+  delay_ms?: () => number;
   /** Called when its supply changes: the voltage at the terminals, 0 for off. */
   onSupply?: (voltage_V: number) => void;
 }

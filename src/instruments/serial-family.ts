@@ -1,10 +1,10 @@
 import { accessObstacle } from '../transport/access.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
-import { memoryPair } from '../transport/memory.ts';
 import { openPty } from '../transport/pty.ts';
 import { listSerial, openSerial, type SerialPortInfo } from '../transport/serial.ts';
 import type { TimeSource } from '../transport/time.ts';
 import type { Emulator, EmulatorOptions } from './emulator.ts';
+import { emulatedWire } from './emulator-parts.ts';
 import type { EmulatedInstrument, FoundDevice, InstrumentFamily } from './family.ts';
 import type { PowerInstrument } from './power-instrument.ts';
 
@@ -21,7 +21,7 @@ export function overSerial(family: SerialFamily): Pick<InstrumentFamily, 'emulat
   const ports = async () => instrumentPorts(family.usb, await listSerial());
   return {
     emulate(options): EmulatedInstrument {
-      const [host, device] = memoryPair(`emulated ${family.id}`);
+      const [host, device] = emulatedWire(family.id, options);
       const emulator = family.play(device, options);
       return { emulator, instrument: family.drive(host, { time: options.time, serial: emulator.serial }) };
     },

@@ -5,6 +5,7 @@ import { openTcp } from '../transport/tcp.ts';
 import { listenTcp } from '../transport/tcp-server.ts';
 import type { TimeSource } from '../transport/time.ts';
 import { checkEmulatorSerial, type Emulator, type EmulatorOptions, type FaultDone } from './emulator.ts';
+import { emulatedWire } from './emulator-parts.ts';
 import type { EmulatedInstrument, InstrumentFamily } from './family.ts';
 import type { PowerInstrument } from './power-instrument.ts';
 
@@ -22,7 +23,7 @@ interface TcpFamily {
 export function overTcp(family: TcpFamily): Pick<InstrumentFamily, 'emulate' | 'serve' | 'find' | 'connect'> {
   return {
     emulate(options): EmulatedInstrument {
-      const [host, device] = memoryPair(`emulated ${family.id}`);
+      const [host, device] = emulatedWire(family.id, options);
       return { emulator: family.play(device, options), instrument: family.drive(host, { time: options.time }) };
     },
     async serve(options) {

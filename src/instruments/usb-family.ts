@@ -22,7 +22,10 @@ export function overUsb(family: UsbFamily): Pick<InstrumentFamily, 'emulate' | '
   return {
     emulate(options): EmulatedInstrument {
       const emulator = family.play(options);
-      return { emulator, instrument: family.drive(memoryUsb(emulator, options.time), { time: options.time }) };
+      return {
+        emulator,
+        instrument: family.drive(memoryUsb(emulator, options.time, options.delay_ms), { time: options.time }),
+      };
     },
     async serve(options) {
       const emulator = family.play(options);

@@ -4,6 +4,7 @@ import { instrumentFamilies } from '../instruments/families.ts';
 import type { EmulatedInstrument, InstrumentFamily } from '../instruments/family.ts';
 import type { InstrumentChunk, InstrumentIdentity } from '../instruments/power-instrument.ts';
 import type { Plant } from '../plant/plant.ts';
+import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, Edge, LogLine } from '../signal/types.ts';
@@ -46,6 +47,7 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
     sourceStart_ns,
     inputs: [rig.trigger.channel],
     onSupply: () => {},
+    delay_ms: linkDelay(new Random(rig.seed).fork('link')),
   });
   const { instrument } = emulated;
   const identity = await time.run(instrument.open());
@@ -127,9 +129,19 @@ const hostEdge_u_s = 2e-6;
 
 const hostClock: ClockInfo = { id: 'host', tickHz: 1e9, kind: 'host', epoch_ns: null };
 
-/** The clock that arrival times are on, as the instrument names it, or a new one. */
+/** The clock that arrival times are on, as an instrument names it that stamps by that clock itself, or a new one. */
 function hostClockOf(clocks: readonly ClockInfo[]): ClockInfo {
-  return clocks.find((clock) => clock.kind === 'host' && clock.epoch_ns === null) ?? hostClock;
+  return (
+    clocks.find(({ kind, epoch_ns, latencyBound_s }) => kind === 'host' && !epoch_ns && !latencyBound_s) ?? hostClock
+  );
+}
+
+/** How long messages take on the wire to an emulated instrument: never less than the first, and the second more on average (invented). */
+const leastDelay_ms = 0.125;
+const meanExcess_ms = 0.3;
+
+function linkDelay(random: Random): () => number {
+  return () => leastDelay_ms - meanExcess_ms * Math.log(1 - random.uniform());
 }
 
 /** The trigger pin as the host sees it on a GPIO line, for instruments without an input. */
@@ -240,24 +252,32 @@ class EmulatedRun {
     }
     const settled = this.#windows.filter((window) => window.end_s + outside_s < this.#world.plant.horizon_s);
     this.#windows = this.#windows.filter((window) => !settled.includes(window));
-    for (const window of settled) this.#out.next(this.#truthLine(window));
+    for (const window of settled) this.#out.next(emulatedTruth(this.#world.plant, this.#family, window));
   }
+}
 
-  /** The truth of a window is the plant's own integral; of the instrument only its resolution enters. */
-  #truthLine({ start_s, end_s }: InferenceWindow): LogLine {
-    const { plant } = this.#world;
-    const { energy_J, charge_C } = plant.integrals(start_s, end_s);
-    const truth: WindowTruth = {
-      start_s,
-      end_s,
-      energy_J,
-      insidePower_W: energy_J / (end_s - start_s),
-      outsidePower_W: outsidePower_W(plant, start_s, end_s),
-      noise_rel: 0,
-      resolution_rel: this.#family.resolution_rel(charge_C / (end_s - start_s)) ?? 0,
-    };
-    return { kind: 'log', time_s: end_s, source: 'plant', text: `m-truth-[${JSON.stringify(truth)}]` };
-  }
+/**
+ * The truth of a window is the plant's own integral; of the instrument only its resolution enters.
+ * @param late_s by how much the plant was told of something too late
+ */
+export function emulatedTruth(
+  plant: Plant,
+  family: InstrumentFamily,
+  { start_s, end_s }: InferenceWindow,
+  late_s = 0,
+): LogLine {
+  const { energy_J, charge_C } = plant.integrals(start_s, end_s);
+  const truth: WindowTruth = {
+    start_s,
+    end_s,
+    energy_J,
+    insidePower_W: energy_J / (end_s - start_s),
+    outsidePower_W: outsidePower_W(plant, start_s, end_s),
+    noise_rel: 0,
+    resolution_rel: family.resolution_rel(charge_C / (end_s - start_s)) ?? 0,
+    ...(late_s > 0 && { late_s }),
+  };
+  return { kind: 'log', time_s: end_s, source: 'plant', text: `m-truth-[${JSON.stringify(truth)}]` };
 }
 
 function outsidePower_W(plant: Plant, start_s: number, end_s: number): number {

@@ -106,7 +106,7 @@ function isArrivalClock(clock: ClockInfo): boolean {
 
 /** The clock to arrival times, from what arrived when; null where too little did. */
 function toArrivals(clock: ClockInfo, arrivals: ArrivalTimes): ClockModel | null {
-  if (isArrivalClock(clock)) return ClockModel.identity(clock, arrivalClock);
+  if (isArrivalClock(clock)) return ClockModel.late(clock, arrivalClock, clock.latencyBound_s ?? 0);
   return fitArrivals(arrivals.points, clock, clock.latencyBound_s ?? null);
 }
 
@@ -124,8 +124,7 @@ async function arrivalModel(
   const blockArrivals = new ArrivalTimes(to.tickHz);
   if (!isArrivalClock(to)) {
     for await (const chunk of recording.samples()) {
-      if (chunk.kind !== 'block' || chunk.stream !== stream.id || chunk.arrival_ns === undefined) continue;
-      blockArrivals.add(chunk.firstTick + chunk.length * chunk.ticksPerSample, chunk.arrival_ns);
+      if (chunk.kind === 'block' && chunk.stream === stream.id) blockArrivals.addBlock(chunk);
     }
   }
   const toModel = toArrivals(to, blockArrivals);

@@ -1,3 +1,5 @@
+import type { SampleBlock } from '../signal/types.ts';
+
 /** When things arrived: ticks of a source's clock (ascending) and host-monotonic nanoseconds. */
 export interface Arrivals {
   ticks: Float64Array;
@@ -39,6 +41,13 @@ export class ArrivalTimes {
     this.#ticks.push(tick);
     this.#arrivals_ns.push(arrival_ns);
     this.#inLast = 1;
+  }
+
+  /** A block arrives with its last sample: what earlier ones waited for it does not enter. Without an arrival time it says nothing. */
+  addBlock(block: SampleBlock): void {
+    if (block.arrival_ns === undefined) return;
+    const end = block.endTicks?.at(-1) ?? block.firstTick + block.length * block.ticksPerSample;
+    this.add(end, block.arrival_ns);
   }
 
   /** Was kept point `k` delayed by more than a message at `tick`? */

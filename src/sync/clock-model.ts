@@ -47,10 +47,12 @@ export class ClockModel {
     this.common_ticks = common_ticks;
   }
 
-  /** A model of two clocks that are one. */
-  static identity(from: ClockRef, to: ClockRef): ClockModel {
+  /** A model of two clocks that are one, but that whatever `from` stamps is stamped late: by between 0 and `most_s`. */
+  static late(from: ClockRef, to: ClockRef, most_s: number): ClockModel {
     const covariance = { offset: 0, skew: 0, cross: 0 };
-    return new ClockModel(from, to, [{ from: -Infinity, line: { reference: 0, offset: 0, skew: 0, covariance } }], 0);
+    const half = (most_s * to.tickHz) / 2;
+    const line = { reference: 0, offset: -half, skew: 0, covariance };
+    return new ClockModel(from, to, [{ from: -Infinity, line }], half);
   }
 
   /** Nominal ticks of `to` in one tick of `from`. */

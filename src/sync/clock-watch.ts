@@ -26,8 +26,7 @@ export class ClockWatch {
   }
 
   add(block: SampleBlock): void {
-    if (block.arrival_ns === undefined) return;
-    this.#arrivals.add(block.firstTick + block.length * block.ticksPerSample, block.arrival_ns);
+    this.#arrivals.addBlock(block);
   }
 
   get arrivals(): Arrivals {

@@ -1,6 +1,7 @@
 import type { DeviceError } from '../signal/errors.ts';
 import type { ByteStream, CloseReason } from './byte-stream.ts';
 import { alreadyClosed, vanished } from './errors.ts';
+import type { LinkDelay } from './time.ts';
 
 /**
  * How many of the `available` bytes the next chunk carries. 0 holds them back for one turn of the event loop, so that
@@ -23,15 +24,17 @@ class MemoryEnd implements MemoryStream {
   #settleClosed: (reason: CloseReason) => void = () => {};
   #reason: CloseReason | null = null;
   #chunking: Chunking;
+  readonly #delay: LinkDelay | null;
   #listeners = new Set<(chunk: Uint8Array) => void>();
   #hadListener = false;
   #inbox: Uint8Array[] = [];
   #size = 0;
   #scheduled = false;
 
-  constructor(name: string, chunking: Chunking) {
+  constructor(name: string, chunking: Chunking, delay: LinkDelay | null) {
     this.name = name;
     this.#chunking = chunking;
+    this.#delay = delay;
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
@@ -39,7 +42,10 @@ class MemoryEnd implements MemoryStream {
 
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#reason) throw this.#reason.kind === 'lost' ? this.#reason.error : alreadyClosed(this.name);
-    this.peer?.receive(bytes.slice());
+    const { peer } = this;
+    const sent = bytes.slice();
+    if (this.#delay === null) peer?.receive(sent);
+    else this.#delay.deliver(() => peer?.receive(sent));
   }
 
   onData(listener: (chunk: Uint8Array) => void): () => void {
@@ -114,11 +120,16 @@ class MemoryEnd implements MemoryStream {
 
 /**
  * Two ends of a connection inside the process, first the host's, then the device's. `chunking` decides how bytes are
- * split and merged on their way to the host, as no real transport keeps the borders of writes.
+ * split and merged on their way to the host, as no real transport keeps the borders of writes. `delay` makes a new way in
+ * one direction, on which bytes take their time; absent, they take none.
  */
-export function memoryPair(name: string, chunking: Chunking = asTheyCome): [host: MemoryStream, device: MemoryStream] {
-  const host = new MemoryEnd(name, chunking);
-  const device = new MemoryEnd(`${name} (device side)`, asTheyCome);
+export function memoryPair(
+  name: string,
+  chunking: Chunking = asTheyCome,
+  delay: (() => LinkDelay) | null = null,
+): [host: MemoryStream, device: MemoryStream] {
+  const host = new MemoryEnd(name, chunking, delay?.() ?? null);
+  const device = new MemoryEnd(`${name} (device side)`, asTheyCome, delay?.() ?? null);
   host.peer = device;
   device.peer = host;
   return [host, device];

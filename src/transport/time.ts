@@ -30,6 +30,29 @@ export function within<T>(time: TimeSource, limit_ms: number, work: Promise<T>, 
   });
 }
 
+/** One direction of a link on which messages take time: each is delivered `delay_ms()` after it was sent, and none before an earlier one. */
+export class LinkDelay {
+  readonly #time: TimeSource;
+  readonly #delay_ms: () => number;
+  #last_ns = 0;
+
+  constructor(time: TimeSource, delay_ms: () => number) {
+    this.#time = time;
+    this.#delay_ms = delay_ms;
+  }
+
+  deliver(message: () => void): void {
+    const now_ns = this.#time.now_ns();
+    this.#last_ns = Math.max(this.#last_ns, now_ns + this.#delay_ms() * 1e6);
+    this.#time.after((this.#last_ns - now_ns) / 1e6, message);
+  }
+
+  /** Resolves when a message that is sent now has been delivered. */
+  pass(): Promise<void> {
+    return new Promise((resolve) => this.deliver(resolve));
+  }
+}
+
 /** Transports in memory hand bytes over within a few turns of the event loop: time stands still meanwhile. */
 const SETTLE_TURNS = 4;
 

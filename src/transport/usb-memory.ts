@@ -1,7 +1,7 @@
 import type { DeviceError } from '../signal/errors.ts';
 import type { CloseReason } from './byte-stream.ts';
 import { alreadyClosed, silent, vanished } from './errors.ts';
-import { realTime, type TimeSource } from './time.ts';
+import { LinkDelay, realTime, type TimeSource } from './time.ts';
 import type { UsbControl, UsbDevice, UsbInStream } from './usb.ts';
 import { refused, usbIds } from './usb-errors.ts';
 import type { UsbModel, UsbRefusal } from './usb-model.ts';
@@ -22,9 +22,9 @@ export interface MemoryUsbDevice extends UsbDevice {
   unplug(): void;
 }
 
-/** Plugs a device model into the host's side of USB inside the process. */
-export function memoryUsb(model: UsbModel, time: TimeSource = realTime): MemoryUsbDevice {
-  return new MemoryUsb(model, time);
+/** Plugs a device model into the host's side of USB inside the process. `delay_ms` is how long each transfer takes; absent, it takes no time. */
+export function memoryUsb(model: UsbModel, time: TimeSource = realTime, delay_ms?: () => number): MemoryUsbDevice {
+  return new MemoryUsb(model, time, delay_ms);
 }
 
 class MemoryUsb implements MemoryUsbDevice {
@@ -39,8 +39,13 @@ class MemoryUsb implements MemoryUsbDevice {
   #reason: CloseReason | null = null;
   #waiting: Waiting[] = [];
   #scheduled = false;
+  readonly #newDelay: (() => LinkDelay) | null;
+  /** Requests and their answers, to the device and back. */
+  readonly #control: { out: LinkDelay; back: LinkDelay } | null;
+  /** Data of each endpoint on its way to the host. */
+  readonly #inward = new Map<number, LinkDelay>();
 
-  constructor(model: UsbModel, time: TimeSource) {
+  constructor(model: UsbModel, time: TimeSource, delay_ms?: () => number) {
     const { vendorId, productId, serial } = model.descriptor;
     this.vendorId = vendorId;
     this.productId = productId;
@@ -48,6 +53,8 @@ class MemoryUsb implements MemoryUsbDevice {
     this.name = `${usbIds(vendorId, productId)} ${serial} (in memory)`;
     this.#model = model;
     this.#time = time;
+    this.#newDelay = delay_ms === undefined ? null : () => new LinkDelay(time, delay_ms);
+    this.#control = this.#newDelay && { out: this.#newDelay(), back: this.#newDelay() };
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
@@ -56,14 +63,15 @@ class MemoryUsb implements MemoryUsbDevice {
 
   async controlIn(setup: UsbControl, length: number, timeout_ms = TIMEOUT_MS): Promise<Uint8Array> {
     this.#check();
-    const answer = this.#model.controlIn(setup, length);
+    const answer = await this.#exchange(() => this.#model.controlIn(setup, length));
     if (typeof answer === 'string') return this.#refuse(answer, `control request ${setup.request}`, timeout_ms);
     return answer.slice(0, length);
   }
 
   async controlOut(setup: UsbControl, data: Uint8Array = new Uint8Array(), timeout_ms = TIMEOUT_MS): Promise<void> {
     this.#check();
-    const answer = this.#model.controlOut(setup, data.slice());
+    const sent = data.slice();
+    const answer = await this.#exchange(() => this.#model.controlOut(setup, sent));
     if (answer !== 'ok') await this.#refuse(answer, `control request ${setup.request}`, timeout_ms);
   }
 
@@ -94,7 +102,8 @@ class MemoryUsb implements MemoryUsbDevice {
 
   async bulkOut(endpoint: number, data: Uint8Array, timeout_ms = TIMEOUT_MS): Promise<void> {
     this.#check();
-    const answer = this.#model.bulkOut(endpoint, data.slice());
+    const sent = data.slice();
+    const answer = await this.#exchange(() => this.#model.bulkOut(endpoint, sent));
     if (answer !== 'ok') await this.#refuse(answer, `a write to endpoint ${endpoint}`, timeout_ms);
   }
 
@@ -107,7 +116,13 @@ class MemoryUsb implements MemoryUsbDevice {
       endpoint,
       length: options.transferLength,
       take: (bytes) => {
-        onData(bytes);
+        const delay = this.#inwardOf(endpoint);
+        if (delay === null) onData(bytes);
+        else {
+          delay.deliver(() => {
+            if (this.#waiting.includes(waiting)) onData(bytes);
+          });
+        }
         return false;
       },
     };
@@ -118,6 +133,27 @@ class MemoryUsb implements MemoryUsbDevice {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
       },
     };
+  }
+
+  /** A request to the device and its answer. */
+  async #exchange<T>(carryOut: () => T): Promise<T> {
+    const delay = this.#control;
+    if (delay === null) return carryOut();
+    await delay.out.pass();
+    this.#check();
+    const answer = carryOut();
+    await delay.back.pass();
+    this.#check();
+    return answer;
+  }
+
+  #inwardOf(endpoint: number): LinkDelay | null {
+    let delay = this.#inward.get(endpoint) ?? null;
+    if (delay === null && this.#newDelay !== null) {
+      delay = this.#newDelay();
+      this.#inward.set(endpoint, delay);
+    }
+    return delay;
   }
 
   unplug(): void {

@@ -2,6 +2,7 @@ import { DeviceError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, Edge, Gap, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import { CallOrder } from '../call-order.ts';
 import { ChunkEmitter } from '../chunk-emitter.ts';
@@ -57,6 +58,7 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
   readonly supply = null;
 
   #tickHz = 0;
+  #roundTrip_s: number | null = null;
   #found = 0;
   #rails: Rail[] = [];
   #lines: readonly string[] = [];
@@ -79,7 +81,8 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
 
   get clocks(): readonly ClockInfo[] {
     if (this.#order.isClosed()) throw this.#order.wrong('clocks', 'open()');
-    return [{ id: CLOCK, tickHz: this.#tickHz, kind: 'instrument', epoch_ns: null }];
+    const latencyBound_s = this.#roundTrip_s;
+    return [{ id: CLOCK, tickHz: this.#tickHz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   async open(): Promise<InstrumentIdentity> {
@@ -100,6 +103,7 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
         remedy: 'check SDA, SCL, the supply of the chip and its address pins, then reset the bridge',
       });
     }
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#ask('id'));
     this.#tickHz = tickHz;
     this.#found = chips;
     return this.#order.opened({

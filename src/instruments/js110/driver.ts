@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DeviceError, FormatError, UsageError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
 import { CallOrder } from '../call-order.ts';
@@ -114,11 +115,11 @@ export class Js110 implements PowerInstrument<Js110Settings> {
   readonly #order: CallOrder;
   readonly #chunks: ChunkEmitter;
   readonly samples$: PowerInstrument['samples$'];
-  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: js110Rate_Hz, kind: 'instrument', epoch_ns: null }];
   readonly supply = null;
 
   #calibration: Js110CalibrationRecord | null = null;
   #settings: Js110Settings | null = null;
+  #roundTrip_s: number | null = null;
 
   #stream: UsbInStream | null = null;
   #decoder: Js110Decoder | null = null;
@@ -144,6 +145,7 @@ export class Js110 implements PowerInstrument<Js110Settings> {
     if (info?.firmware == null) notices.push('it does not tell its firmware version');
     const status = await this.#readStatus();
     if (status === null) throw this.#unexpected('a status packet');
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#readStatus());
     const serial = this.#device.serial ?? (await this.#readSerialNumber());
     return this.#order.opened({
       family: 'js110',
@@ -179,6 +181,11 @@ export class Js110 implements PowerInstrument<Js110Settings> {
       }),
     );
     this.#order.moveTo('configured');
+  }
+
+  get clocks(): readonly ClockInfo[] {
+    const latencyBound_s = this.#roundTrip_s;
+    return [{ id: CLOCK, tickHz: js110Rate_Hz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {

@@ -1,6 +1,7 @@
 import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { silent } from '../../transport/errors.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
 import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
@@ -31,6 +32,7 @@ import {
   js220Accuracy,
   js220DecimationVersion,
   js220Divisors,
+  js220Frame_bytes,
   js220FullRate_Hz,
   js220Inputs,
   js220Port,
@@ -65,6 +67,8 @@ export interface Js220Options {
   epoch_ns?: bigint;
 }
 
+/** Floats that fill a frame, after the header and the number of the first sample. */
+const MESSAGE_SAMPLES = (js220Frame_bytes - 8) / 4;
 const CLOCK = 'instrument';
 const MAIN = 'main';
 const INPUTS = 'inputs';
@@ -92,12 +96,12 @@ export class Js220 implements PowerInstrument<Js220Settings> {
   readonly #order: CallOrder;
   readonly #chunks: ChunkEmitter;
   readonly samples$: PowerInstrument['samples$'];
-  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: js220Tick_Hz, kind: 'instrument', epoch_ns: null }];
   /** It measures only. */
   readonly supply = null;
 
   #connected: ConnectInfo | null = null;
   #settings: Js220Settings | null = null;
+  #roundTrip_s: number | null = null;
   #divisor = 1;
   #statisticsCount: number | null = null;
   readonly #metadata = new Map<string, TopicMetadata>();
@@ -156,6 +160,7 @@ export class Js220 implements PowerInstrument<Js220Settings> {
         remedy: 'unplug it, plug it in again, and update its firmware if that does not help',
       });
     }
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#ping());
     const serial = this.#usb.serial;
     return this.#order.opened({
       family: 'js220',
@@ -203,6 +208,13 @@ export class Js220 implements PowerInstrument<Js220Settings> {
     this.#divisor = divisor;
     this.#statisticsCount = statisticsCount;
     this.#order.moveTo('configured');
+  }
+
+  get clocks(): readonly ClockInfo[] {
+    // A block is passed on when the last of its streams has come, which may be a whole message after the first.
+    const message_s = (MESSAGE_SAMPLES * 2 * this.#divisor) / js220Tick_Hz;
+    const latencyBound_s = this.#roundTrip_s === null ? null : this.#roundTrip_s + message_s;
+    return [{ id: CLOCK, tickHz: js220Tick_Hz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {

@@ -3,6 +3,7 @@ import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
 import { CallOrder } from '../call-order.ts';
@@ -104,6 +105,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   #rate_Hz = DEFAULT_RATE_HZ;
   #voltage_V: number | null = null;
   #hasControl = false;
+  #roundTrip_s: number | null = null;
 
   #parser = new Lpm01aParser('ascii_dec');
   #awaited: ((answer: Answer) => void) | null = null;
@@ -142,6 +144,7 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
     this.#hasControl = true;
     const board = await this.#demand('powershield');
     const version = await this.#demand('version');
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#demand('version'));
     const status = await this.#status();
     const firmware = parseVersion(version.text)?.join('.') ?? null;
     const serial = board.text.replace(/^powershield\s*/i, '').trim() || null;
@@ -198,7 +201,8 @@ export class Lpm01a implements PowerInstrument<Lpm01aSettings> {
   }
 
   get clocks(): readonly ClockInfo[] {
-    return [{ id: CLOCK, tickHz: this.#rate_Hz, kind: 'instrument', epoch_ns: null }];
+    const latencyBound_s = this.#roundTrip_s;
+    return [{ id: CLOCK, tickHz: this.#rate_Hz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {

@@ -2,6 +2,7 @@ import { Subject } from 'rxjs';
 import { z } from 'zod';
 import { DeviceError, UsageError } from '../../signal/errors.ts';
 import { type ClockInfo, type Gap, type SampleBlock, SampleFlag, type StreamInfo } from '../../signal/types.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
 import type { UsbDevice, UsbInStream } from '../../transport/usb.ts';
 import {
@@ -111,7 +112,6 @@ export class Monsoon implements PowerInstrument<MonsoonSettings> {
   readonly #time: TimeSource;
   readonly #chunks = new Subject<InstrumentChunk>();
   readonly samples$ = this.#chunks.asObservable();
-  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: monsoonRate_Hz, kind: 'instrument', epoch_ns: null }];
   readonly supply: InstrumentSupply = {
     setVoltage: (voltage_V) => this.#setVoltage(voltage_V),
     on: () => this.#supplyOn(),
@@ -124,6 +124,7 @@ export class Monsoon implements PowerInstrument<MonsoonSettings> {
   #coefficients: Record<MonsoonChannel, MonsoonCoefficients> | null = null;
   #settings: MonsoonSettings | null = null;
   #voltage_V: number | null = null;
+  #roundTrip_s: number | null = null;
 
   #stream: UsbInStream | null = null;
   #decoder: MonsoonDecoder | null = null;
@@ -154,6 +155,7 @@ export class Monsoon implements PowerInstrument<MonsoonSettings> {
     }
     this.#coefficients = await (this.#model === 'HVPM' ? this.#readHvpm(notices) : this.#readLvpm());
     await this.#checkDac(notices);
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#get(monsoonOpcode.firmware));
     const { serial } = this.#device;
     this.#state = 'open';
     this.#identity = {
@@ -189,6 +191,11 @@ export class Monsoon implements PowerInstrument<MonsoonSettings> {
     if (powerUpTime_ms !== undefined) await this.#set(monsoonOpcode.powerUpTime, powerUpTime_ms);
     this.#settings = settings;
     this.#state = 'configured';
+  }
+
+  get clocks(): readonly ClockInfo[] {
+    const latencyBound_s = this.#roundTrip_s;
+    return [{ id: CLOCK, tickHz: monsoonRate_Hz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Edge, Gap, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
 import { CallOrder } from '../call-order.ts';
@@ -79,6 +80,7 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   #project: number | null = null;
   #settings: OtiiSettings | null = null;
   #rates_Hz = otiiArcRates_Hz;
+  #roundTrip_s: number | null = null;
   #isVoltageSet = false;
   #hasSwitchedOn = false;
 
@@ -148,12 +150,15 @@ export class Otii implements PowerInstrument<OtiiSettings> {
       await this.#deviceCommand('arc_set_max_current', { value: settings.currentLimit_A });
     }
     this.#rates_Hz = await this.#findRates(settings.rate_Hz);
+    this.#roundTrip_s = await this.#deviceRoundTrip_s();
     this.#settings = settings;
     this.#order.moveTo('configured');
   }
 
   get clocks(): readonly ClockInfo[] {
-    return [{ id: CLOCK, tickHz: this.#rates_Hz.current, kind: 'instrument', epoch_ns: null }];
+    // Samples of both channels must be there before either is passed on, so one may wait for the slower channel.
+    const latencyBound_s = this.#roundTrip_s === null ? null : this.#roundTrip_s + 1 / this.#rates_Hz.voltage;
+    return [{ id: CLOCK, tickHz: this.#rates_Hz.current, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {
@@ -287,6 +292,18 @@ export class Otii implements PowerInstrument<OtiiSettings> {
     return { current: current!, voltage: voltage! };
   }
 
+  /** A reading goes the whole way, to the device and back; null where the server has none to give. */
+  async #deviceRoundTrip_s(): Promise<number | null> {
+    try {
+      return await leastRoundTrip_s(this.#time, () =>
+        this.#deviceCommand('arc_get_value', { channel: CHANNELS.voltage }),
+      );
+    } catch (error) {
+      if (error instanceof DeviceError && error.code === 'device.refused') return null;
+      throw error;
+    }
+  }
+
   async #pollOnce(): Promise<void> {
     await this.#poll();
     if (!this.#order.isSampling()) return;
@@ -297,10 +314,9 @@ export class Otii implements PowerInstrument<OtiiSettings> {
   async #poll(): Promise<void> {
     const recorder = this.#recorder!;
     const before = recorder.nextTick;
-    for (const [quantity, channel] of Object.entries(CHANNELS)) {
-      await this.#readAnalog(recorder[quantity as keyof typeof CHANNELS], channel);
-    }
-    const arrival_ns = this.#time.now_ns();
+    // Nothing that is passed on ends after the newest sample of the current, which was there by now.
+    const arrival_ns = await this.#readAnalog(recorder.current, CHANNELS.current);
+    await this.#readAnalog(recorder.voltage, CHANNELS.voltage);
     const items = recorder.drain();
     // Asked after the samples: all edges up to the last sample are then there.
     for (const [k, input] of otiiInputs.entries()) {
@@ -326,16 +342,19 @@ export class Otii implements PowerInstrument<OtiiSettings> {
     return (await this.#client.ask(shape, 'recording_get_channel_data_count', this.#channelData(channel))).count;
   }
 
-  async #readAnalog(into: OtiiRecorder['current'], channel: string): Promise<void> {
+  /** Reads everything that the server has. @returns when the server said how much that is */
+  async #readAnalog(into: OtiiRecorder['current'], channel: string): Promise<number> {
     const total = await this.#count(channel);
+    const counted_ns = this.#time.now_ns();
     while (into.index < total) {
       const count = Math.min(otiiChunk, total - into.index);
       const command = 'recording_get_channel_data';
       const reply = await this.#client.request(command, { ...this.#channelData(channel), index: into.index, count });
       const data = this.#client.must(parseAnalog(reply), command);
-      if (data.values.length === 0) return;
+      if (data.values.length === 0) break;
       into.push(data);
     }
+    return counted_ns;
   }
 
   async #readEdges(k: number, channel: string, name: string, arrival_ns: number): Promise<void> {

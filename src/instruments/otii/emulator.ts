@@ -252,6 +252,11 @@ export class OtiiEmulator implements Emulator {
       if (this.#options.type !== 'Ace') throw new Refusal('Command not valid for device type');
       return { value: this.#rates_Hz[data.channel as 'mc' | 'mv'] };
     },
+    arc_get_value: (data) => {
+      this.#own(data);
+      if (data.channel !== 'mv') throw new Refusal('Invalid key value', 'channel');
+      return { value: this.#isOn ? this.#volts : 0 };
+    },
     arc_set_main_voltage: (data) => {
       this.#own(data);
       if (!(Number(data.value) >= 0.5 && Number(data.value) <= 5)) throw new Refusal('Invalid key value', 'value');

@@ -82,9 +82,10 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
   readonly #order: CallOrder;
   readonly #chunks: ChunkEmitter;
   readonly samples$: PowerInstrument['samples$'];
-  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: ppk2Rate_Hz, kind: 'instrument', epoch_ns: null }];
 
   #metadata: Ppk2Metadata | null = null;
+  /** From the one question that it answers to the first byte of its answer, in s. */
+  #roundTrip_s = Number.POSITIVE_INFINITY;
   #settings: Ppk2Settings | null = null;
   /** The last RegulatorSet in mV, or null before one. */
   #regulator_mV: number | null = null;
@@ -161,6 +162,11 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
     this.#order.moveTo('configured');
   }
 
+  get clocks(): readonly ClockInfo[] {
+    const latencyBound_s = Number.isFinite(this.#roundTrip_s) ? this.#roundTrip_s : null;
+    return [{ id: CLOCK, tickHz: ppk2Rate_Hz, kind: 'instrument', epoch_ns: null, latencyBound_s }];
+  }
+
   get streams(): readonly StreamInfo[] {
     const settings = this.#settings;
     if (!settings) throw this.#order.wrong('streams', 'configure()');
@@ -175,6 +181,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
       assumedVoltage_V: voltage === null ? (settings.externalVoltage_V ?? null) : voltage / 1000,
       ranges: rangesOf(ppk2Accuracy),
       logicInputs: [...this.#inputs],
+      hiddenLossUnit: COUNTER_MODULUS,
     });
     return settings.spikeFilter ? [stream, { ...stream, id: FILTERED, logicInputs: [] }] : [stream];
   }
@@ -238,7 +245,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
       // A stream that another program left running would hide the answer.
       await this.#port.write(ppk2Command.stop());
       await wait(this.#time, STOP_DRAIN_MS);
-      const answer = this.#collectMetadata();
+      const answer = this.#collectMetadata(this.#time.now_ns());
       await this.#port.write(ppk2Command.metadata());
       const { text, isComplete } = await answer;
       if (isComplete) {
@@ -255,7 +262,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
     });
   }
 
-  #collectMetadata(): Promise<{ text: string; isComplete: boolean }> {
+  #collectMetadata(asked_ns: number): Promise<{ text: string; isComplete: boolean }> {
     return new Promise((resolve) => {
       let received = '';
       const finish = (text: string, isComplete: boolean) => {
@@ -267,6 +274,7 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
       // The next write then says that the instrument vanished.
       this.#port.closed.then(() => finish(received, false));
       this.#onBytes = (bytes) => {
+        if (received === '') this.#roundTrip_s = Math.min(this.#roundTrip_s, (this.#time.now_ns() - asked_ns) / 1e9);
         received += Buffer.from(bytes).toString('latin1');
         const text = completeMetadata(received);
         if (text !== null && parseMetadata(text) !== null) finish(text, true);

@@ -3,6 +3,7 @@ import { type PtdSample, parseSample } from '../../capture/formats/ptdaemon/samp
 import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Gap, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { rangesOf } from '../accuracy-sheet.ts';
 import { CallOrder } from '../call-order.ts';
@@ -66,13 +67,12 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
   readonly #order: CallOrder;
   readonly #chunks: ChunkEmitter;
   readonly samples$: PowerInstrument['samples$'];
-  /** Milliseconds of the daemon's host since the beginning of the first sample. */
-  readonly clocks: readonly ClockInfo[] = [{ id: CLOCK, tickHz: TICK_HZ, kind: 'instrument', epoch_ns: null }];
   readonly supply = null;
 
   #initial: { amps: PtdRange; volts: PtdRange } | null = null;
   #settings: PtdaemonSettings | null = null;
   #interval_ms = ptdaemonInterval_ms;
+  #roundTrip_s: number | null = null;
   #hasUncertainty = true;
   /** Analyzers that give no volts or amps give watts alone. */
   #hasVoltAmps = false;
@@ -113,6 +113,7 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     }
     this.#hasVoltAmps = identity.volts && identity.amps;
     this.#initial = await this.#client.ranges();
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#client.ranges());
     const notices: string[] = [];
     const version = identity.version?.split('-')[0] ?? null;
     if (version === null || !(ptdaemonVersions as readonly string[]).includes(version)) {
@@ -169,6 +170,13 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     this.#settings = settings;
     this.#interval_ms = interval_ms;
     this.#order.moveTo('configured');
+  }
+
+  /** Milliseconds of the daemon's host since the beginning of the first sample. */
+  get clocks(): readonly ClockInfo[] {
+    // Polls and samples may keep step, so that each sample waits as long for its poll.
+    const latencyBound_s = this.#roundTrip_s === null ? null : this.#roundTrip_s + this.#pollEvery_ms / 1000;
+    return [{ id: CLOCK, tickHz: TICK_HZ, kind: 'instrument', epoch_ns: null, latencyBound_s }];
   }
 
   get streams(): readonly StreamInfo[] {
@@ -236,8 +244,12 @@ export class Ptdaemon implements PowerInstrument<PtdaemonSettings> {
     if (currentRange !== undefined && amps !== null) await this.#client.setRange('A', amps);
   }
 
+  get #pollEvery_ms(): number {
+    return Math.min(this.#interval_ms / 2, 300);
+  }
+
   #schedule(): void {
-    this.#polls.schedule(Math.min(this.#interval_ms / 2, 300));
+    this.#polls.schedule(this.#pollEvery_ms);
   }
 
   async #pollOnce(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Subject } from 'rxjs';
 import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, StreamInfo } from '../../signal/types.ts';
+import { leastRoundTrip_s } from '../../transport/round-trip.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { CallOrder } from '../call-order.ts';
 import { expected, gapCauseOf, settingError, whenLost } from '../driver-errors.ts';
@@ -40,6 +41,7 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
   #model: ScpiModel | null = null;
   #session: ScpiSession | null = null;
   #run: ScpiRun | null = null;
+  #roundTrip_s: number | null = null;
   readonly #polls: PollLoop;
 
   constructor(link: ScpiLink, options: ScpiOptions = {}) {
@@ -69,7 +71,9 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
     this.#session = new ScpiSession(this.#link, model.errorQuery);
     // What earlier programs left in the queue is not ours.
     await this.#session.takeErrors();
-    const details = await model.identify(this.#session);
+    const session = this.#session;
+    this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => session.ask('*IDN?'));
+    const details = await model.identify(session);
     return this.#order.opened({
       family: model.id,
       model: `${maker} ${name}`,
@@ -106,7 +110,10 @@ export class ScpiInstrument implements PowerInstrument<ScpiSettings> {
 
   get clocks(): readonly ClockInfo[] {
     if (!this.#run) throw this.#order.wrong('clocks', 'configure()');
-    return [this.#run.clock];
+    const { clock, stream } = this.#run;
+    // Fetches and samples may keep step: a sample then waits in the memory until the next one is complete.
+    const wait_s = (stream.ticksPerSample ?? 0) / clock.tickHz;
+    return [{ ...clock, latencyBound_s: this.#roundTrip_s === null ? null : this.#roundTrip_s + wait_s }];
   }
 
   get streams(): readonly StreamInfo[] {

@@ -23,7 +23,8 @@ export const wt310Settings = z.strictObject({
 
 type Settings = z.infer<typeof wt310Settings>;
 
-const CLOCK: ClockInfo = { id: 'host', tickHz: 1e6, kind: 'host', epoch_ns: null };
+/** Microseconds of the host's monotonic clock at which readings arrived. */
+const CLOCK: ClockInfo = { id: 'wt310', tickHz: 1e6, kind: 'host', epoch_ns: null };
 
 /** Bits of the extended event register. */
 const EESR_OVER = { voltagePeak: 1 << 7, currentPeak: 1 << 8, overRange: 1 << 6, overflow: 1 << 4 };
@@ -81,7 +82,7 @@ class Wt310Run implements ScpiRun {
   readonly #settings: Settings;
   readonly #interval_us: number;
   readonly #context: ScpiContext;
-  #start_ns = 0;
+  #start = 0;
   #end: number | null = null;
   #isOverloaded = false;
 
@@ -102,13 +103,13 @@ class Wt310Run implements ScpiRun {
   }
 
   get nextTick(): number {
-    return Math.floor(this.#end ?? 0);
+    return Math.floor(this.#end ?? this.#start);
   }
 
   async start(): Promise<void> {
     // Clears the register, so that the first wait ends with the next update and not with an earlier one.
     await this.#session.ask(':STAT:EESR?');
-    this.#start_ns = this.#context.time.now_ns();
+    this.#start = this.#context.time.now_ns() / 1000;
   }
 
   async poll(): Promise<void> {
@@ -142,7 +143,7 @@ class Wt310Run implements ScpiRun {
 
   /** A reading is the mean over the interval that has just ended; updates that were not fetched in time are gone. */
   #emit(values: { voltage: number; current: number; power: number }, events: number, arrival_ns: number): void {
-    const now = (arrival_ns - this.#start_ns) / 1000;
+    const now = arrival_ns / 1000;
     const interval = this.#interval_us;
     const elapsed = this.#end === null ? interval : now - this.#end;
     const missed = elapsed > 1.5 * interval ? Math.round(elapsed / interval) - 1 : 0;

@@ -19,6 +19,7 @@ import {
   rangeUpAt,
   settlingNoise,
   settlingSamples,
+  virtualLeastLatency_s,
   virtualRanges,
   virtualVoltage,
 } from './spec.ts';
@@ -109,7 +110,9 @@ export class VirtualInstrument {
     this.#voltage = new Float64Array(this.#blockSamples);
     this.#level = source.levelAt(settings.channel, 0);
     this.identity = { family: 'virtual', model: 'Joulemark virtual power instrument', serial };
-    this.clock = { id: 'instrument', tickHz: rate_Hz, kind: 'virtual', epoch_ns: null };
+    // As a round trip of its link would tell.
+    const latencyBound_s = 2 * virtualLeastLatency_s;
+    this.clock = { id: 'instrument', tickHz: rate_Hz, kind: 'virtual', epoch_ns: null, latencyBound_s };
     this.stream = {
       id: 'main',
       rail: 'main',
@@ -360,7 +363,8 @@ export class VirtualInstrument {
 
   /** Transfer and scheduling: 0.4 ms at least, up to 1 ms more, with an exponential tail; never before the last one. */
   #arrivalAfter(time_s: number): number {
-    const latency_s = 4e-4 + 1e-3 * this.#arrival.uniform() - 3e-4 * Math.log(1 - this.#arrival.uniform());
+    const latency_s =
+      virtualLeastLatency_s + 1e-3 * this.#arrival.uniform() - 3e-4 * Math.log(1 - this.#arrival.uniform());
     this.#lastArrival_ns = Math.max(this.#lastArrival_ns, Math.round((time_s + latency_s) * 1e9));
     return this.#lastArrival_ns;
   }

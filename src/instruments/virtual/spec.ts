@@ -31,3 +31,6 @@ export const virtualVoltage = { fullScale_V: 15, resolution_V: 100e-6, noise_V: 
 export const captureTimerHz = 1e6;
 
 export const defaultRate_Hz = 20_000;
+
+/** Messages to the host take this long at least. */
+export const virtualLeastLatency_s = 4e-4;

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { ExitCode, JoulemarkError } from '../signal/errors.ts';
+import { ExitCode, InterruptedError, JoulemarkError } from '../signal/errors.ts';
 import { printError } from './print-error.ts';
 import { version } from './version.ts';
 
@@ -129,6 +129,10 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? ExitCode.ok : ExitCode.cannot;
   }
   if (process.env.JOULEMARK_DEBUG === '1') console.error(error);
+  if (error instanceof InterruptedError) {
+    printError(error.message, error.remedy);
+    return ExitCode.interrupted;
+  }
   if (error instanceof JoulemarkError) {
     printError(error.message, `${error.remedy} [${error.code}]`);
   } else {

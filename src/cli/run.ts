@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { virtualFaultKinds } from '../instruments/virtual/index.ts';
-import { defaultRigText, parseRig, type Rig, readRigFile } from '../rig/rig-file.ts';
-import { generatedBy, runBenchmark } from '../rig/run-benchmark.ts';
-import { unmeasuredRun } from '../rig/unmeasured-run.ts';
+import { defaultRigText, parseRig, readRigFile } from '../rig/rig-file.ts';
+import { runBenchmark } from '../rig/run-benchmark.ts';
+import type { SelfAudit } from '../rig/self-audit.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { slicingRules } from '../scoring/score-run.ts';
 import { ExitCode, UsageError } from '../signal/errors.ts';
@@ -54,14 +54,6 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   const stop = () => interrupt.abort();
   for (const signal of endings) process.once(signal, stop);
   const progress = new Progress('running', options, 'handled');
-  const { mode } = rig.dut;
-  if (mode !== 'energy') {
-    await runUnmeasured(rig, mode, folder, options, interrupt.signal, progress).finally(() => {
-      progress.stop();
-      for (const signal of endings) process.removeListener(signal, stop);
-    });
-    return;
-  }
   let produced: number | null = null;
   const timer =
     pace === undefined
@@ -90,7 +82,8 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
     for (const signal of endings) process.removeListener(signal, stop);
   });
 
-  const { document } = outcome;
+  const { document, audit } = outcome;
+  const layout = outcome.energyRunnerFolder;
   if (options.csv !== undefined) writeCsv(document, options.csv);
   if (options.json) {
     printJson({
@@ -99,19 +92,31 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
       folder,
       report: outcome.reportPath,
       interrupted: outcome.interrupted,
+      ...(document.mode !== undefined && { model: document.profile, unmet: unmetOf(document) }),
+      energyRunner: { folder: layout, refusal: outcome.energyRunnerRefusal },
+      audit,
     });
   } else if (options.csv !== '-') {
     printScore(document, folder);
   }
   note(`Run folder: ${folder}\nReport:     ${outcome.reportPath}`, options);
-  if (outcome.energyRunnerFolder !== null) note(`EnergyRunner layout: ${outcome.energyRunnerFolder}`, options);
+  if (layout !== null) note(`EnergyRunner layout: ${layout}`, options);
+  if (outcome.energyRunnerRefusal !== null) note(`No EnergyRunner layout: ${outcome.energyRunnerRefusal}`, options);
+  if (audit !== null) note(`Audit of the layout: ${auditLine(audit)}`, options);
+  const differs = audit === null ? null : disagreement(audit);
+  if (differs !== null) printError(differs);
   if (outcome.interrupted) {
     note('interrupted: the capture so far is closed and kept', options);
+    if (outcome.failure !== null) printError(outcome.failure.message, outcome.failure.remedy);
     process.exitCode = ExitCode.interrupted;
   } else if (document.refusal !== null) {
     printError(`${folder}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
     process.exitCode = ExitCode.cannot;
-  } else if (isShort(document) || document.gates.some((gate) => gate.met === false)) {
+  } else if (
+    audit?.arithmetic === 'differs' ||
+    isShort(document) ||
+    document.gates.some((gate) => gate.met === false)
+  ) {
     process.exitCode = ExitCode.bad;
   }
 }
@@ -121,38 +126,28 @@ function isShort(document: ScoreDocument): boolean {
   return document.warnings.some(({ code }) => code === 'instrument.unplugged');
 }
 
-/** A performance or accuracy run: no instrument, no run folder, the layout of EnergyRunner alone. */
-async function runUnmeasured(
-  rig: Rig,
-  mode: 'performance' | 'accuracy',
-  folder: string,
-  options: RunCommandOptions,
-  interrupt: AbortSignal,
-  progress: Progress,
-): Promise<void> {
-  const outcome = await unmeasuredRun(rig, mode, {
-    folder,
-    version: generatedBy,
-    interrupt,
-    onProgress: (share) => progress.update(share),
-  });
-  const { windows, median, accuracy, unmet } = outcome;
-  if (options.json) printJson({ ...outcome, schema: 'joulemark.run/1' });
-  else {
-    const lines = windows.map(
-      ({ index, runtime_s, throughput_ips }) =>
-        `window ${index}: ${runtime_s.toFixed(3)} s, ${throughput_ips.toFixed(3)} inf./s`,
-    );
-    if (median.throughput_ips !== null) lines.push(`median: ${median.throughput_ips.toFixed(3)} inf./s`);
-    if (accuracy?.top1_pct != null) lines.push(`top-1: ${accuracy.top1_pct.toFixed(1)} % of ${accuracy.n} inputs`);
-    if (accuracy?.auc != null) lines.push(`AUC: ${accuracy.auc.toFixed(3)}`);
-    if (outcome.simulated) lines.push('SIMULATED');
-    process.stdout.write(`${lines.join('\n')}\n`);
+/** Demands of the benchmark that are not met, a sentence each. */
+function unmetOf({ gates }: ScoreDocument): string[] {
+  return gates.filter(({ met }) => met === false).map(({ demand, found }) => `${demand} demanded, found ${found}`);
+}
+
+/** What our own audit says of the layout, in one line. */
+function auditLine({ verdict, arithmetic, evidence, rules, findings }: SelfAudit): string {
+  const codes = findings.length === 0 ? '' : `; ${findings.join(', ')}`;
+  return `${verdict}: arithmetic ${arithmetic}, evidence ${evidence}, rules ${rules}${codes}`;
+}
+
+/** Where the layout and the run it was written from tell different things; null where they agree. */
+function disagreement({ folder, arithmetic, agreement }: SelfAudit): string | null {
+  if (arithmetic === 'differs') {
+    return `${folder}: its figures do not follow from its own files, which is a bug in Joulemark; please report it`;
   }
-  note(`EnergyRunner layout: ${folder}`, options);
-  for (const sentence of unmet) note(`not met: ${sentence}`, options);
-  if (outcome.interrupted) process.exitCode = ExitCode.interrupted;
-  else if (unmet.length > 0) process.exitCode = ExitCode.bad;
+  if (agreement.agrees !== false) return null;
+  const { energy_rel, throughput_rel } = agreement;
+  if (energy_rel === null || throughput_rel === null)
+    return `${folder}: it holds another number of windows than the run`;
+  const percent = (share: number) => `${(100 * share).toPrecision(3)} %`;
+  return `${folder}: its figures differ from those of the run by more than its grid of 1 ms allows: energy ${percent(energy_rel)}, throughput ${percent(throughput_rel)}`;
 }
 
 /** The rig file with what the command line says in place of what it says; comments and order stay. */

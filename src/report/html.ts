@@ -21,7 +21,7 @@ import {
   SIMULATED_MARK,
   spreadOf,
   truthSummary,
-  windowColumns,
+  windowColumnsOf,
 } from './summary.ts';
 import { printable } from './text.ts';
 
@@ -191,7 +191,7 @@ function windowsTableHtml(document: ScoreDocument): Html {
     energyPerInference: median.energyPerInference_uJ,
     throughput: median.throughput_ips,
   };
-  const columns = windowColumns.map((column) => {
+  const columns = windowColumnsOf(document).map((column) => {
     const values = windows.map(column.value);
     const counts = { unit: '', factor: 1, decimals: 0 };
     const scale =

@@ -43,11 +43,16 @@ export function headlineFigures(document: ScoreDocument): HeadlineFigure[] {
       coverage: coverage === null ? null : { ...coverage, U: coverage.U * known.factor },
     };
   };
-  const figures = [
-    figure('energyPerInference', 'Energy per inference', median.energyPerInference_uJ, 'uJ'),
-    figure('throughput', 'Throughput', median.throughput_ips, 'inf/s'),
-    figure('inferencesPerJoule', 'Inferences per joule', median.inferencesPerJoule, 'inf/J'),
-  ];
+  const throughput = figure('throughput', 'Throughput', median.throughput_ips, 'inf/s');
+  const figures: HeadlineFigure[] = [];
+  if (document.mode === 'performance') figures.push(throughput);
+  else if (document.mode === undefined) {
+    figures.push(
+      figure('energyPerInference', 'Energy per inference', median.energyPerInference_uJ, 'uJ'),
+      throughput,
+      figure('inferencesPerJoule', 'Inferences per joule', median.inferencesPerJoule, 'inf/J'),
+    );
+  }
   if (accuracy?.top1_pct != null) figures.push(figure('top1', 'Top-1 accuracy', accuracy.top1_pct, '%'));
   if (accuracy?.auc != null) figures.push(figure('auc', 'AUC', accuracy.auc, ''));
   return figures;
@@ -97,7 +102,7 @@ export function truthSummary(
 }
 
 /** The columns of a table of windows, in the order of reading. */
-export const windowColumns: {
+const windowColumns: {
   id: string;
   label: string;
   unit: string;
@@ -118,6 +123,12 @@ export const windowColumns: {
   },
   { id: 'throughput', label: 'inf/s', unit: '', digits: 4, value: (window) => window.throughput_ips },
 ];
+
+/** Those columns that a run of this kind can fill: one that measures no power has none for it. */
+export function windowColumnsOf(document: ScoreDocument): typeof windowColumns {
+  if (document.mode === undefined) return windowColumns;
+  return windowColumns.filter(({ id }) => !['energy', 'power', 'energyPerInference'].includes(id));
+}
 
 export const SIMULATED_MARK =
   'SIMULATED. No real device was measured: every figure on this page comes from a virtual one.';

@@ -9,7 +9,7 @@ import {
   formatWithU,
   siColumn,
 } from '../signal/units.ts';
-import { headlineFigures, spreadOf, truthSummary, windowColumns } from './summary.ts';
+import { headlineFigures, spreadOf, truthSummary, windowColumnsOf } from './summary.ts';
 import { padCells, printable, wrapCells } from './text.ts';
 
 /** What the terminal can do. */
@@ -137,7 +137,7 @@ function windowRows(document: ScoreDocument, width: number, paint: { bold: Paint
   if (isSummary) indexCells.push('...');
   if (windows.length > 1) indexCells.push('min', 'median', 'max', 'spread');
 
-  const columns = windowColumns.map(({ id, label, unit, digits, value }) => {
+  const columns = windowColumnsOf(document).map(({ id, label, unit, digits, value }) => {
     const values = windows.map(value);
     const column = id === 'inferences' ? { unit: '', factor: 1, decimals: 0 } : siColumn(values, unit, { digits });
     const cells = [label, column.unit, ...shown.map((window) => formatInColumn(value(window), column))];

@@ -3,6 +3,7 @@ import { DirectLink } from '../dut/command-port.ts';
 import { IoManager } from '../dut/io-manager.ts';
 import type { TimedLine } from '../dut/line-queue.ts';
 import { directBlockBytes } from '../dut/protocol.ts';
+import { InterruptedError } from '../signal/errors.ts';
 import { openSerial, type SerialPortStream } from '../transport/serial.ts';
 import type { Rig } from './rig-file.ts';
 
@@ -10,6 +11,27 @@ import type { Rig } from './rig-file.ts';
 const relayedBaud = 9600;
 const ioManagerBaud = 115_200;
 const modeBaud = { energy: 9600, performance: 115_200 } as const;
+
+/**
+ * The outcome of a preparation, or the end of it as soon as the run is interrupted; the work itself ends when its port is closed.
+ * @throws InterruptedError
+ */
+export function unlessInterrupted<T>(interrupt: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (interrupt === undefined) return work;
+  return new Promise<T>((resolve, reject) => {
+    const stop = () =>
+      reject(
+        new InterruptedError('run.interrupted', {
+          where: 'the run',
+          problem: 'was interrupted before it began',
+          remedy: 'nothing was recorded; start it again',
+        }),
+      );
+    if (interrupt.aborted) stop();
+    interrupt.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => interrupt.removeEventListener('abort', stop));
+  });
+}
 
 /** A DUT that answers, with the way to it. */
 export interface OpenDut {

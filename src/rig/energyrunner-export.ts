@@ -1,6 +1,10 @@
+import { rmSync } from 'node:fs';
 import { openEnergyRunner } from '../capture/formats/energyrunner/index.ts';
 import {
+  type EnergyRunnerRun,
+  formatAccuracyResults,
   formatEnergyResults,
+  formatPerformanceResults,
   type WrittenWindow,
   writeEnergyRunnerResults,
   writeEnergyRunnerRun,
@@ -9,74 +13,210 @@ import {
 import { PowerReader } from '../scoring/power-view.ts';
 import { scorePublished } from '../scoring/published.ts';
 import type { ScoreDocument, ScoredWindow } from '../scoring/score-document.ts';
+import type { PlacedEdges, ScoredRun } from '../scoring/score-run.ts';
 import { RefusalError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
 import type { Edge, LogLine, StreamInfo } from '../signal/types.ts';
+import { formatSi } from '../signal/units.ts';
 import { holdOff } from '../sync/edge-filters.ts';
 import { energyMethodOf } from '../sync/energy-method.ts';
 
 /** Of the runner (`timestamp-hold-us`). */
 const holdOff_s = 50e-6;
 
+/** Uncertainty of the timestamps from which on the log tells of it: half of the last digit that the layout gives them. */
+const notable_u_s = 0.5e-3;
+/** Timestamps less certain than this share of a window would make figures that only look like those of EnergyRunner. */
+const most_u_rel = 0.01;
+
+/** What was written. */
+export interface ExportedLayout {
+  /** The published arithmetic over the files just written; null for runs that measure no power. */
+  score: ScoreDocument | null;
+  /** The most energy that the trace has in a millisecond, as a power; null without a trace. */
+  peakPower_W: number | null;
+}
+
 /**
- * Writes an energy run in EnergyRunner's layout: log.txt, trace1-energy.bin (1 kHz), trace1-timestamps.json and results.txt, whose
- * figures are those of the published arithmetic over the files just written.
+ * Writes a run in EnergyRunner's layout, into a folder that must not exist: log.txt and results.txt, and for an energy run
+ * trace1-energy.bin (1 kHz) and trace1-timestamps.json. The figures are those of the published arithmetic over the files just
+ * written.
  *
- * Samples are joined to milliseconds by their share of the time; the time of lost samples counts as no energy, and the
- * log says how many were lost.
+ * Samples are joined to milliseconds by their share of the time; the time of lost samples counts as no energy, and the log
+ * says how many were lost. Edges of another clock are where scoring has put them; the log says so where that is coarser
+ * than the digits of the timestamps.
  *
- * @returns the score of what was written
- * @throws RefusalError where the recording is no energy run with a handshake and windows
+ * @param scored the recording as `scoreRun` gives it
+ * @throws RefusalError where the recording is no run with a handshake and windows, or says no figure honestly; the folder is then
+ * gone again
  */
-export async function exportEnergyRunner(recording: Recording, folder: string): Promise<ScoreDocument> {
+export async function exportEnergyRunner(
+  recording: Recording,
+  folder: string,
+  scored: Pick<ScoredRun, 'document' | 'placed'>,
+): Promise<ExportedLayout> {
+  const { refusal: refused } = scored.document;
+  if (refused !== null) throw refusal(recording, refused.message);
+  if (scored.document.mode !== undefined) return exportUnmeasured(recording, folder, scored.document);
+  const layout = await energyLayout(recording, scored);
+  writeEnergyRunnerRun(folder, layout.run);
+  try {
+    const score = await scorePublished(await openEnergyRunner(folder));
+    const windows = score.windows.map(writtenWindow);
+    const { energyPerInference_uJ, throughput_ips } = score.median;
+    if (windows.some((window) => window === null) || energyPerInference_uJ === null || throughput_ips === null) {
+      throw refusal(recording, 'nothing says how many inferences its windows hold');
+    }
+    const written = windows.filter((window) => window !== null);
+    const text = formatEnergyResults(written, { energyPerInference_uJ, throughput_ips }, layout.end_s);
+    writeEnergyRunnerResults(folder, text);
+    return { score, peakPower_W: layout.peakPower_W };
+  } catch (error) {
+    // Made above; without results it would only look like a run of EnergyRunner.
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function energyLayout(
+  recording: Recording,
+  { document, placed }: Pick<ScoredRun, 'document' | 'placed'>,
+): Promise<{ run: EnergyRunnerRun; end_s: number; peakPower_W: number }> {
   const { plan } = recording;
-  if (plan === null || plan.pairing !== 'falling-pairs') {
+  const lines = await logOf(recording);
+  const handshake_s = handshakeInLog(lines);
+  const isByMessages = plan?.pairing === 'level-high' && handshake_s !== null;
+  if (plan === null || placed === null || (plan.pairing !== 'falling-pairs' && !isByMessages)) {
     throw refusal(recording, 'it has no handshake edge and no windows between falling edges');
   }
   const stream = recording.streams.find((each) => each.ticksPerSample !== null && energyMethodOf(each) !== null);
   if (stream === undefined) throw refusal(recording, 'no regular stream carries power');
-  const clock = recording.clocks.find(({ id }) => id === stream.clock)!;
-  const { bins_uJ, start_s, lost, samples } = await millisecondsOf(recording, stream, clock.tickHz);
-  const edges: Edge[] = [];
-  for await (const batch of recording.edges()) {
-    edges.push(...batch.edges.filter((edge) => edge.clock === clock.id && edge.channel === plan.channel));
-  }
-  edges.sort((a, b) => a.tick - b.tick);
-  const falling = holdOff(edges, holdOff_s * clock.tickHz).kept.filter(({ polarity }) => polarity === 'fall');
-  const timestamps_s = falling.map(({ tick }) => tick / clock.tickHz - start_s);
+  const { tickHz } = recording.clocks.find(({ id }) => id === stream.clock)!;
+  const { bins_uJ, start_s, lost, samples } = await millisecondsOf(recording, stream, tickHz);
+  const edges = placed.edges.filter(({ channel }) => channel === plan.channel).sort((a, b) => a.tick - b.tick);
+  const times_s = isByMessages
+    ? messageTimes(edges, tickHz, lines, handshake_s)
+    : holdOff(edges, holdOff_s * tickHz)
+        .kept.filter(({ polarity }) => polarity === 'fall')
+        .map(({ tick }) => tick / tickHz);
+  const timestamps_s = times_s.map((time_s) => time_s - start_s);
 
-  const lines: LogLine[] = [];
-  for await (const line of recording.log()) lines.push(line);
-  // The run's time 0 may be that of the instrument, which began later than the log.
-  const before_s = Math.min(0, lines[0]?.time_s ?? 0);
-  if (before_s < 0) for (const line of lines) line.time_s -= before_s;
   const isOwnLog = !lines.some(({ source }) => source === 'sequencer');
   const log = isOwnLog ? retold(lines, recording, timestamps_s) : lines;
+  const end_s = log.at(-1)?.time_s ?? 0;
+  const say = (source: string, text: string) => log.push({ kind: 'log', time_s: end_s, source, text });
   if (lost > 0) {
-    const text = `m-[Dropped ${lost} packets out of ${samples + lost}, ${((100 * lost) / (samples + lost)).toFixed(3)}%]`;
-    log.push({ kind: 'log', time_s: log.at(-1)?.time_s ?? 0, source: 'emon', text });
+    say(
+      'emon',
+      `m-[Dropped ${lost} packets out of ${samples + lost}, ${((100 * lost) / (samples + lost)).toFixed(3)}%]`,
+    );
   }
-  writeEnergyRunnerRun(folder, {
-    simulated: recording.simulated ?? false,
-    log,
-    isRelayed: isOwnLog || log.some(({ source }) => source === 'io'),
-    trace_uJ: bins_uJ,
-    timestamps_s,
-  });
-  const score = await scorePublished(await openEnergyRunner(folder));
-  const windows = score.windows.map(writtenWindow);
-  const { energyPerInference_uJ, throughput_ips } = score.median;
-  if (windows.every((window) => window !== null) && energyPerInference_uJ !== null && throughput_ips !== null) {
-    const text = formatEnergyResults(windows, { energyPerInference_uJ, throughput_ips }, log.at(-1)?.time_s ?? 0);
-    writeEnergyRunnerResults(folder, text);
+  const doubt = doubtOf(recording, edges, tickHz, document, placed);
+  if (doubt !== null) say('session', `m-[${doubt}]`);
+  return {
+    run: {
+      simulated: recording.simulated ?? false,
+      log,
+      isRelayed: isOwnLog || log.some(({ source }) => source === 'io'),
+      trace_uJ: bins_uJ,
+      timestamps_s,
+    },
+    end_s,
+    peakPower_W: bins_uJ.reduce((most, energy_uJ) => Math.max(most, energy_uJ), 0) / 1000,
+  };
+}
+
+/**
+ * What the log says of timestamps that came on another clock than that of the trace; null where they are as good as their digits.
+ * @throws RefusalError where they are too coarse for windows of this length
+ */
+function doubtOf(
+  recording: Recording,
+  edges: readonly Edge[],
+  tickHz: number,
+  document: ScoreDocument,
+  { alignments }: PlacedEdges,
+): string | null {
+  const isCoarse = (recording.provenance.trigger as { isCoarse?: unknown } | undefined)?.isCoarse === true;
+  if (alignments.length === 0) {
+    return isCoarse ? 'Timestamps follow the messages of the DUT' : null;
   }
-  return score;
+  const isKnown = edges.every(({ u_ticks }) => u_ticks !== null);
+  const u_s = isKnown ? edges.reduce((most, { u_ticks }) => Math.max(most, u_ticks! / tickHz), 0) : null;
+  const shortest_s = Math.min(...document.windows.map(({ runtime_s }) => runtime_s));
+  if (u_s !== null && u_s > most_u_rel * shortest_s) {
+    throw refusal(
+      recording,
+      `its timestamps have a standard uncertainty of ${formatSi(u_s, 's')}, which is too much for windows of ${shortest_s.toFixed(3)} s`,
+    );
+  }
+  if (u_s !== null && u_s <= notable_u_s && !isCoarse) return null;
+  const ways = alignments.map(({ model, method }) => `clock ${model.from.id} by ${method}`).join(' and ');
+  const doubt = u_s === null ? 'standard uncertainty unknown' : `standard uncertainty ${(u_s * 1e3).toFixed(1)} ms`;
+  return `Timestamps are put on the clock of the trace from ${ways}, ${doubt}`;
+}
+
+/**
+ * Times where the edges are the arrival of `m-infer-start` and `m-infer-done`: these, and before them the handshake, which has no edge,
+ * as far before the first as it stands before that one in the log.
+ */
+function messageTimes(
+  edges: readonly Edge[],
+  tickHz: number,
+  lines: readonly LogLine[],
+  handshake_s: number,
+): number[] {
+  const times_s = edges.map(({ tick }) => tick / tickHz);
+  const first_s = lines.find(({ source, text }) => source === 'dut' && text.startsWith('m-infer-start-'))?.time_s;
+  if (times_s[0] === undefined || first_s === undefined) return times_s;
+  return [times_s[0] - (first_s - handshake_s), ...times_s];
+}
+
+/** Log time of the `m-ready` that answers the handshake; null where there is none. */
+function handshakeInLog(lines: readonly LogLine[]): number | null {
+  const asked = lines.findIndex(
+    ({ source, text }) => source === 'parser' && /^Command "(io )?dut timestamp"$/.test(text),
+  );
+  if (asked < 0) return null;
+  return lines.slice(asked).find(({ source, text }) => source === 'dut' && text === 'm-ready')?.time_s ?? null;
+}
+
+/** The log from time 0 on: the run's time 0 may be that of the instrument, which began later than the log. */
+async function logOf(recording: Recording): Promise<LogLine[]> {
+  const lines: LogLine[] = [];
+  for await (const line of recording.log()) lines.push(line);
+  const before_s = Math.min(0, lines[0]?.time_s ?? 0);
+  return lines.map((line) => ({ ...line, time_s: line.time_s - before_s }));
+}
+
+/** A performance or accuracy run: a log and its figures. */
+async function exportUnmeasured(
+  recording: Recording,
+  folder: string,
+  { mode, windows, median, accuracy }: ScoreDocument,
+): Promise<ExportedLayout> {
+  const log = await logOf(recording);
+  const end_s = log.at(-1)?.time_s ?? 0;
+  const laps = windows.flatMap(({ inferences, throughput_ips, runtime_s }, k) =>
+    inferences === null || throughput_ips === null
+      ? []
+      : [{ index: 2 * (k + 1), inferences, runtime_s, throughput_ips }],
+  );
+  const results =
+    mode === 'accuracy'
+      ? formatAccuracyResults(accuracy?.top1_pct ?? null, accuracy?.auc ?? null, end_s)
+      : formatPerformanceResults(laps, median.throughput_ips ?? 0, end_s);
+  const isRelayed = log.some(({ source }) => source === 'io');
+  writeEnergyRunnerRun(folder, { simulated: recording.simulated ?? false, log, isRelayed });
+  writeEnergyRunnerResults(folder, results);
+  return { score: null, peakPower_W: null };
 }
 
 function writtenWindow(window: ScoredWindow): WrittenWindow | null {
-  const { inferences, energyPerInference_uJ, throughput_ips } = window;
+  const { energy_uJ, power_uW, inferences, energyPerInference_uJ, throughput_ips } = window;
+  if (energy_uJ === null || power_uW === null) return null;
   if (inferences === null || energyPerInference_uJ === null || throughput_ips === null) return null;
-  return { ...window, inferences, energyPerInference_uJ, throughput_ips };
+  return { ...window, energy_uJ, power_uW, inferences, energyPerInference_uJ, throughput_ips };
 }
 
 /** Energy in each whole millisecond from the first sample on. */

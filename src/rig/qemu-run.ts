@@ -73,6 +73,7 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
     `SIM-Q${String(rig.seed).padStart(6, '0')}`,
   );
   const world = new QemuWorld(plant, instrument, channel, mode, script.inferences!);
+  const stop = new AbortController();
   return {
     simulated: true,
     clocks: [instrument.clock],
@@ -87,8 +88,9 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
       faults: [...rig.faults],
     },
     isVirtualTime: true,
+    hasEnergyRunnerLayout: mode === 'energy',
+    interrupt: () => stop.abort(),
     chunks$: new Observable((subscriber) => {
-      const stop = new AbortController();
       playOnQemu(script, mode, tools, world, subscriber, stop.signal).then(
         () => subscriber.complete(),
         (error) => subscriber.error(error),

@@ -5,15 +5,16 @@ import { lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
 import { CaptureWriter } from '../capture/capture-writer.ts';
 import { openRunFolder } from '../capture/run-folder.ts';
 import { renderReport } from '../report/html.ts';
-import type { ScoreDocument } from '../scoring/score-document.ts';
+import { refusedDocument, type ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
-import { DeviceError, JoulemarkError, UsageError } from '../signal/errors.ts';
+import { DeviceError, JoulemarkError, RefusalError, UsageError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
-import type { Edge } from '../signal/types.ts';
+import type { Chunk, LogLine } from '../signal/types.ts';
 import type { DutWorld } from './dut-world.ts';
 import { exportEnergyRunner } from './energyrunner-export.ts';
 import type { Rig } from './rig-file.ts';
 import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
+import { auditLayout, type SelfAudit } from './self-audit.ts';
 import { simulateRun } from './virtual-rig.ts';
 
 /** Name and version of the program, as they stand in reports and manifests. */
@@ -47,8 +48,14 @@ export interface RunOutcome {
   reportPath: string;
   document: ScoreDocument;
   interrupted: boolean;
+  /** What went wrong while an interrupted run came to its end, e.g. that the supply did not go off; null where nothing did. */
+  failure: JoulemarkError | null;
   /** The run in the layout of EnergyRunner, beside the run folder; null where it has none. */
   energyRunnerFolder: string | null;
+  /** Why a run that tells its log as EnergyRunner does has no layout; null where it has one, or never could have. */
+  energyRunnerRefusal: string | null;
+  /** Our own audit of that layout; null without one. */
+  audit: SelfAudit | null;
 }
 
 /**
@@ -77,21 +84,30 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
   );
 
   const rates = streamRates(run);
-  const promised = promisedEdges(run);
-  let edges = 0;
+  const promised = promisedOf(run);
+  let arrived = 0;
+  let logged_s = 0;
   const ends = new Map<string, number>();
   const flush = run.isVirtualTime ? null : setInterval(() => writer.flushDue(), flushEvery_ms);
   let failure: JoulemarkError | null = null;
   await lastValueFrom(
     run.chunks$.pipe(
-      takeUntil(aborted(options.interrupt)),
+      takeUntil(
+        ended(run, options.interrupt, () => {
+          const text = `e-[Interrupted: after ${endLimit_ms / 1000} s nothing has acknowledged that the supply is off]`;
+          writer.push({ kind: 'log', time_s: logged_s, source: 'session', text });
+        }),
+      ),
       tap((chunk) => {
         virtual_ms = Math.max(virtual_ms, chunkTime_s(chunk, rates) * 1000);
         writer.push(chunk);
-        if (chunk.kind === 'edges') {
-          edges += chunk.edges.filter((edge) => counts(edge, run)).length;
-          options.onProgress?.(promised === null ? null : Math.min(1, edges / promised));
-        } else if (chunk.kind === 'block') {
+        if (chunk.kind === 'log') logged_s = chunk.time_s;
+        const counted = countOf(chunk, run);
+        if (counted > 0) {
+          arrived += counted;
+          options.onProgress?.(promised === null ? null : Math.min(1, arrived / promised));
+        }
+        if (chunk.kind === 'block') {
           const end = chunk.firstTick + chunk.length * chunk.ticksPerSample;
           ends.set(chunk.stream, end);
           options.onProduced?.(end / chunk.ticksPerSample - 1);
@@ -126,19 +142,20 @@ export async function runBenchmark(rig: Rig, options: RunOptions): Promise<RunOu
   writer.finish();
 
   const recording = await openRunFolder(options.folder, { unsealedIs: 'closed' });
-  const { document, files } = await resultFiles(recording);
+  const { scored, files } = await resultOf(recording);
   for (const { name, bytes } of files) writer.addFile(name, bytes);
   writer.seal(
     { generatedBy, startedAt, finishedAt: new Date().toISOString(), host: hostname(), interrupted },
     { privateKey: options.privateKey },
   );
-  if (failure !== null) throw keptAfter(failure, options.folder);
+  if (failure !== null && !interrupted) throw keptAfter(failure, options.folder);
   return {
     folder: options.folder,
     reportPath: join(options.folder, 'report.html'),
-    document,
+    document: scored.document,
     interrupted,
-    energyRunnerFolder: run.hasEnergyRunnerLayout && !interrupted ? await exportBeside(options.folder) : null,
+    failure,
+    ...(await layoutBeside(run, options.folder, interrupted, scored)),
   };
 }
 
@@ -152,25 +169,62 @@ function keptAfter(error: JoulemarkError, folder: string): JoulemarkError {
   });
 }
 
-/** The run that was just sealed, once more in the layout of EnergyRunner. */
-async function exportBeside(folder: string): Promise<string> {
-  const beside = `${folder.replace(/[\\/]+$/, '')}-energyrunner`;
-  await exportEnergyRunner(await openRunFolder(folder), beside);
-  return beside;
+/** The run that was just sealed, once more in the layout of EnergyRunner, with our own audit of it. */
+async function layoutBeside(
+  run: RunSource,
+  folder: string,
+  interrupted: boolean,
+  scored: ScoredRun,
+): Promise<Pick<RunOutcome, 'energyRunnerFolder' | 'energyRunnerRefusal' | 'audit'>> {
+  const none = (energyRunnerRefusal: string | null) => ({ energyRunnerFolder: null, energyRunnerRefusal, audit: null });
+  if (!run.hasEnergyRunnerLayout) return none(null);
+  if (interrupted) return none('the run was interrupted');
+  const beside = layoutFolder(folder);
+  const recording = await openRunFolder(folder);
+  try {
+    const layout = await exportEnergyRunner(recording, beside, scored);
+    const audit = await auditLayout(recording, beside, scored.document, layout);
+    return { energyRunnerFolder: beside, energyRunnerRefusal: null, audit };
+  } catch (error) {
+    if (error instanceof RefusalError) return none(error.message.slice(error.where.length + 2));
+    throw error;
+  }
+}
+
+function layoutFolder(folder: string): string {
+  return `${folder.replace(/[\\/]+$/, '')}-energyrunner`;
 }
 
 /** The result and the report of a replayed run folder, as they are written into it. */
 export async function resultFiles(
   recording: Recording,
 ): Promise<{ document: ScoreDocument; files: { name: string; bytes: Uint8Array }[] }> {
-  const scored = await scoreRun(recording);
+  const { scored, files } = await resultOf(recording);
+  return { document: scored.document, files };
+}
+
+async function resultOf(
+  recording: Recording,
+): Promise<{ scored: ScoredRun; files: { name: string; bytes: Uint8Array }[] }> {
+  const scored = await scoredOrRefused(recording);
   return {
-    document: scored.document,
+    scored,
     files: [
       { name: 'result.json', bytes: Buffer.from(`${JSON.stringify(scored.document, null, 2)}\n`) },
       { name: 'report.html', bytes: Buffer.from(reportOf(scored)) },
     ],
   };
+}
+
+/** A capture that cannot be scored at all is closed all the same, with the reason as its result. */
+async function scoredOrRefused(recording: Recording): Promise<ScoredRun> {
+  try {
+    return await scoreRun(recording);
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    const refusal = { code: error.code, message: error.message.slice(error.where.length + 2) };
+    return { document: refusedDocument(recording, refusal), trace: null, placed: null };
+  }
 }
 
 /** The HTML report of a scored run. */
@@ -190,12 +244,19 @@ const flushEvery_ms = 10;
 
 /** The run that a rig asks for: the virtual rig, or an instrument that is emulated or real. */
 async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
+  const { mode } = rig.dut;
+  if (mode !== 'energy') {
+    assertFree(options.folder);
+    const { unmeasuredRun } = await import('./unmeasured-run.ts');
+    return unmeasuredRun(rig, mode, preparationOf(options));
+  }
   if (rig.instrument.family !== 'virtual') {
     if (isSerialPort(rig.dut.connection)) return serialDutRun(rig, options);
     const { instrumentRun } = await import('./instrument-run.ts');
     return instrumentRun(rig);
   }
   if (rig.dut.connection === 'qemu') {
+    assertFree(options.folder);
     const { qemuRun } = await import('./qemu-run.ts');
     return qemuRun(rig);
   }
@@ -216,37 +277,75 @@ function isSerialPort(connection: string): boolean {
 }
 
 async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
-  // Before a port is opened: the capture would refuse it only then.
-  if (existsSync(options.folder)) {
-    throw new UsageError('capture.folder-exists', {
-      where: options.folder,
-      problem: 'exists already; a run never writes into a folder that exists',
-      remedy: 'Name a folder that does not exist yet, on a disk that can be written.',
-    });
-  }
+  assertFree(options.folder);
   const { dutRun } = await import('./dut-run.ts');
   return dutRun(rig, {
-    version: generatedBy,
+    ...preparationOf(options),
     ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
     ...(options.dutWorld === undefined ? {} : { world: options.dutWorld }),
   });
 }
 
-/** Does this edge count against what the plan promised? */
-function counts(edge: Edge, run: RunSource): boolean {
-  return run.plan.pairing !== 'falling-pairs' || edge.polarity === 'fall';
+function preparationOf({ interrupt }: RunOptions): { version: string; interrupt?: AbortSignal } {
+  return { version: generatedBy, ...(interrupt === undefined ? {} : { interrupt }) };
 }
 
-function promisedEdges(run: RunSource): number | null {
-  if (run.plan.windows === null) return null;
-  return 2 * run.plan.windows + (run.plan.pairing === 'falling-pairs' ? 1 : 0);
+/** Before a port is opened: the capture would refuse a folder that exists only then, and the layout when all is over. */
+function assertFree(folder: string): void {
+  const taken = [folder, layoutFolder(folder)].find((path) => existsSync(path));
+  if (taken === undefined) return;
+  throw new UsageError('capture.folder-exists', {
+    where: taken,
+    problem: 'exists already; a run never writes into a folder that exists',
+    remedy: 'Name a folder that does not exist yet, on a disk that can be written.',
+  });
 }
 
-function aborted(signal: AbortSignal | undefined): Observable<void> {
+/** How much of what the plan promised this chunk brings. */
+function countOf(chunk: Chunk, { plan }: RunSource): number {
+  if (chunk.kind === 'edges') {
+    return chunk.edges.filter(({ polarity }) => plan.pairing !== 'falling-pairs' || polarity === 'fall').length;
+  }
+  return plan.mode === 'accuracy' && chunk.kind === 'log' && isAnswer(chunk) ? 1 : 0;
+}
+
+function isAnswer({ source, text }: LogLine): boolean {
+  return source === 'dut' && text.startsWith('m-results-[');
+}
+
+/** Edges, or in an accuracy run answers. */
+function promisedOf({ plan }: RunSource): number | null {
+  if (plan.answers !== undefined) return plan.answers;
+  if (plan.windows === null) return null;
+  return 2 * plan.windows + (plan.pairing === 'falling-pairs' ? 1 : 0);
+}
+
+/** How long an interrupted run may take to switch its supply off. */
+const endLimit_ms = 10_000;
+
+/**
+ * Fires where an interrupted run is to be left: at once, or where it ends by itself, when it has not done so in time.
+ * @param onLate called before that
+ */
+function ended(run: RunSource, signal: AbortSignal | undefined, onLate: () => void): Observable<void> {
   return new Observable((subscriber) => {
-    if (signal?.aborted) subscriber.next();
-    const stop = () => subscriber.next();
-    signal?.addEventListener('abort', stop);
-    return () => signal?.removeEventListener('abort', stop);
+    let timer: NodeJS.Timeout | undefined;
+    const stop = () => {
+      if (run.interrupt === undefined) {
+        subscriber.next();
+        return;
+      }
+      run.interrupt();
+      timer = setTimeout(() => {
+        onLate();
+        subscriber.next();
+      }, endLimit_ms);
+    };
+    if (signal?.aborted) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+    return () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    };
   });
 }

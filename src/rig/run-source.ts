@@ -15,6 +15,11 @@ export interface RunSource {
   hasEnergyRunnerLayout?: boolean;
   /** Cold: the run begins when it is subscribed to, and ends (supply off) when the subscription does. */
   chunks$: Observable<Chunk>;
+  /**
+   * Interrupts the run: what is under way ends, the supply goes off, and `chunks$` completes after the lines that tell of it, or fails
+   * as they do. Absent: a run that is over as soon as nobody listens.
+   */
+  interrupt?(): void;
   /** Edges that come in a file when all of that has ended. A failure leaves a capture that is whole but for them. */
   lateEdges?(interrupt?: AbortSignal): AsyncIterable<EdgeBatch>;
 }

@@ -48,3 +48,21 @@ export function gatesOf(
   }
   return gates;
 }
+
+/** The quality targets of a profile against the accuracy over a data set; `isWhole` says that every input was answered. */
+export function accuracyGatesOf(
+  profile: Profile,
+  accuracy: ScoreDocument['accuracy'],
+  isWhole: boolean,
+): ScoreDocument['gates'] {
+  return profile.quality.map(({ metric, sense, value }) => {
+    const figure = metric === 'top1_pct' || metric === 'auc' ? (accuracy?.[metric] ?? null) : null;
+    const isReached = figure !== null && (sense === 'at-least' ? figure >= value : figure <= value);
+    return {
+      id: `quality.${metric}`,
+      demand: `${metric} ${sense === 'at-least' ? '>=' : '<='} ${value} over the whole data set`,
+      found: figure === null ? 'unknown' : `${figure.toPrecision(4)} over ${accuracy!.n} inputs`,
+      met: figure === null || !isWhole ? null : isReached,
+    };
+  });
+}

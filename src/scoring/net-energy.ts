@@ -1,6 +1,6 @@
 import { type Warning, warning } from '../signal/warnings.ts';
 import { medianOf } from './metrics.ts';
-import type { Baseline, ScoreDocument, ScoredWindow } from './score-document.ts';
+import type { Baseline, MeasuredWindow, ScoreDocument } from './score-document.ts';
 
 /** The baselines beside each other, with the spread that comes of defining idle in different ways. */
 export function idleOf(baselines: Baseline[], activePower_W: number | null): ScoreDocument['idle'] {
@@ -14,7 +14,7 @@ export function netOf(
   name: 'low-quantile' | 'two-cluster',
   baselines: Baseline[],
   activePower_W: number | null,
-  windows: ScoredWindow[],
+  windows: MeasuredWindow[],
   warnings: Warning[],
 ): ScoreDocument['net'] {
   const baseline = baselines.find((candidate) => candidate.method.startsWith(name));

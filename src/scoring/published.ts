@@ -10,7 +10,7 @@ import { type Warning, warning } from '../signal/warnings.ts';
 import { energyRunnerRule, type PublishedSlice } from '../sync/slicing/energyrunner.ts';
 import { mlcRunnerRule } from '../sync/slicing/mlc-runner.ts';
 import { medianOf, windowFigures } from './metrics.ts';
-import type { ScoreDocument, ScoredWindow } from './score-document.ts';
+import type { MeasuredWindow, ScoreDocument } from './score-document.ts';
 
 /** What both runners demand of a window; EnergyRunner demands 10 iterations too (a wakeword run has but one). */
 const minimumRuntime_s = 10;
@@ -271,7 +271,7 @@ async function scoreMlcommons(recording: MlcRecording, options: ScorePublishedOp
     });
   }
   const warnings: Warning[] = [];
-  const windows: ScoredWindow[] = [];
+  const windows: MeasuredWindow[] = [];
   let samples = 0;
   let total = 0;
   for (const [k, trial] of measured.entries()) {
@@ -351,7 +351,7 @@ function lastWindow(trial: MlcTrial, path: string, warnings: Warning[]): Window 
   return { index: trial.index, startTick: start.sample, endTick: end.sample, u_ticks: null };
 }
 
-function trialWindow(slice: PublishedSlice, trial: MlcTrial): ScoredWindow {
+function trialWindow(slice: PublishedSlice, trial: MlcTrial): MeasuredWindow {
   const inferences = positive(trial.iterations);
   const energy_J = sumOf(slice);
   const elapsed_s = slice.gridEnd_s - slice.gridStart_s;
@@ -362,7 +362,7 @@ function trialWindow(slice: PublishedSlice, trial: MlcTrial): ScoredWindow {
   };
 }
 
-function mlcDisagreements(recording: MlcRecording, windows: ScoredWindow[]): Warning[] {
+function mlcDisagreements(recording: MlcRecording, windows: MeasuredWindow[]): Warning[] {
   const calls = recording.session?.calls ?? [];
   const differing = windows.filter((window) => {
     const printed = recording.printed?.trials.find((trial) => trial.index === window.index)?.inferences?.value;
@@ -416,7 +416,7 @@ function scoredWindow(
   runtime_s: number,
   energy_uJ: number,
   inferences: number | null,
-): ScoredWindow {
+): MeasuredWindow {
   const duration_s = slice.gridEnd_s - slice.gridStart_s;
   return {
     index: slice.window.index,
@@ -435,7 +435,7 @@ function scoredWindow(
   };
 }
 
-function tooShort(windows: ScoredWindow[], fewest: number | null): Warning[] {
+function tooShort(windows: MeasuredWindow[], fewest: number | null): Warning[] {
   const short = windows.filter(
     ({ runtime_s, inferences }) =>
       runtime_s < minimumRuntime_s || (fewest !== null && inferences !== null && inferences < fewest),
@@ -454,7 +454,7 @@ function tooShort(windows: ScoredWindow[], fewest: number | null): Warning[] {
 function document(
   recording: Recording,
   method: string,
-  windows: ScoredWindow[],
+  windows: MeasuredWindow[],
   warnings: Warning[],
   whole: { samples: number; duration_s: number; energy_uJ: number },
 ): ScoreDocument {

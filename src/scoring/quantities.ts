@@ -2,11 +2,11 @@ import { type Quantity, quantity, type UncertaintyComponent } from '../signal/qu
 import type { StreamInfo, WindowSlice } from '../signal/types.ts';
 import type { Alignment } from '../sync/align.ts';
 import { medianOf } from './metrics.ts';
-import type { Baseline, ScoreDocument, ScoredWindow } from './score-document.ts';
+import type { Baseline, MeasuredWindow, ScoreDocument } from './score-document.ts';
 
 /** Headline quantities. Their `u` stays null while the gain of the instrument is not known: no calibration record exists yet. */
 export function quantitiesOf(
-  windows: ScoredWindow[],
+  windows: MeasuredWindow[],
   medians: ScoreDocument['median'],
   slices: WindowSlice[],
   energyMethod: string,
@@ -40,7 +40,7 @@ export function quantitiesOf(
 }
 
 /** Components of the energy per inference that a single run can tell; the unknown ones stand there as unknown. */
-function budgetOf(windows: ScoredWindow[], slices: WindowSlice[], stream: StreamInfo): UncertaintyComponent[] {
+function budgetOf(windows: MeasuredWindow[], slices: WindowSlice[], stream: StreamInfo): UncertaintyComponent[] {
   const energies = windows.map((window) => window.energyPerInference_uJ).filter((value) => value !== null);
   const n = energies.length;
   const mean = energies.reduce((sum, value) => sum + value, 0) / n;
@@ -86,7 +86,7 @@ function budgetOf(windows: ScoredWindow[], slices: WindowSlice[], stream: Stream
  * the offset; else the window takes idle time in and leaves active time out. A skew changes the energy in proportion.
  */
 function alignmentBudget(
-  windows: ScoredWindow[],
+  windows: MeasuredWindow[],
   slices: WindowSlice[],
   { model, method }: Alignment,
 ): UncertaintyComponent[] {

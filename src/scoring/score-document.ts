@@ -1,4 +1,5 @@
 import type { Quantity } from '../signal/quantity.ts';
+import type { Recording, UnmeasuredMode } from '../signal/recording.ts';
 import type { Warning } from '../signal/warnings.ts';
 
 /** Figures of one window, in the units that their names end in. Null is "not known", never 0. */
@@ -8,8 +9,9 @@ export interface ScoredWindow {
   start_s: number;
   duration_s: number;
   runtime_s: number;
-  energy_uJ: number;
-  power_uW: number;
+  /** Null where nothing measured the power: performance and accuracy runs. */
+  energy_uJ: number | null;
+  power_uW: number | null;
   inferences: number | null;
   energyPerInference_uJ: number | null;
   throughput_ips: number | null;
@@ -17,7 +19,7 @@ export interface ScoredWindow {
   inferencesPerJoule: number | null;
   netEnergy_uJ?: number;
   netEnergyPerInference_uJ?: number;
-  /** Slicing method that gave the energy, e.g. `guard-band/1`. */
+  /** Method that gave the window, e.g. `guard-band/1`; `dut-laps/1` for one by the DUT's own timestamps. */
   method: string;
   /** Largest relative error that the slicing rule may leave (proportional rule); null where the rule leaves none or it is not known. */
   biasBound_rel: number | null;
@@ -27,6 +29,12 @@ export interface ScoredWindow {
   rangeSwitches: number;
   /** Simulated runs only. */
   truth?: { energy_uJ: number; error_rel: number; tolerance_rel: number };
+}
+
+/** A window over which an instrument measured. */
+export interface MeasuredWindow extends ScoredWindow {
+  energy_uJ: number;
+  power_uW: number;
 }
 
 export interface ScoreMedian {
@@ -62,6 +70,8 @@ export interface ScoreDocument {
   schema: 'joulemark.score/1';
   source: { format: string; path: string };
   simulated: boolean | null;
+  /** Only runs that measure no power. */
+  mode?: UnmeasuredMode;
   /** Profile id, or null. */
   profile: string | null;
   /** Slicing rule asked for: `auto`, `proportional`, `guard-band`, `energyrunner`, `mlc-runner`. */
@@ -86,8 +96,37 @@ export interface ScoreDocument {
     samples: number;
     missingSamples: number | null;
   } | null;
+  /** Only performance runs: the DUT's own counter, whose timestamps are the windows. */
+  laps?: { resolution_s: number; wraps: number };
   /** Only where edges came on another clock than samples. */
   alignments?: ScoredAlignment[];
   provenance: Record<string, unknown>;
   warnings: Warning[];
+}
+
+/** The document of a recording of our own without any figure. `refusal` says why there is none. */
+export function refusedDocument(
+  recording: Recording,
+  refusal: ScoreDocument['refusal'],
+  warnings: Warning[] = recording.warnings,
+): ScoreDocument {
+  return {
+    schema: 'joulemark.score/1',
+    // Relative to the run folder, so that the result is the same bytes wherever the folder lies.
+    source: { format: recording.format, path: '.' },
+    simulated: recording.simulated,
+    profile: recording.plan?.profile ?? null,
+    slicing: 'none',
+    windows: [],
+    median: { energyPerInference_uJ: null, throughput_ips: null, inferencesPerJoule: null },
+    quantities: {},
+    refusal,
+    idle: null,
+    net: null,
+    accuracy: null,
+    gates: [],
+    totals: null,
+    provenance: recording.provenance,
+    warnings,
+  };
 }

@@ -19,8 +19,8 @@ import { idleOf, netOf } from './net-energy.ts';
 import { type PowerBin, PowerReader, PowerView } from './power-view.ts';
 import { findProfile } from './profiles/index.ts';
 import { quantitiesOf } from './quantities.ts';
-import type { ScoreDocument, ScoredAlignment, ScoredWindow } from './score-document.ts';
-import { top1_pct } from './top1.ts';
+import type { MeasuredWindow, ScoreDocument, ScoredAlignment } from './score-document.ts';
+import { scoreUnmeasured } from './score-unmeasured.ts';
 
 export const slicingRules = { auto, proportional, 'guard-band': guardBand } as const;
 
@@ -38,6 +38,15 @@ export interface ScoredRun {
   document: ScoreDocument;
   /** The power of the rail in at most 2,000 bins with min and max kept, for plots; null where there is none. */
   trace: { rail: string; bins: PowerBin[] } | null;
+  /** The edges of the windows where the samples are; null for recordings that are not scored by their edges. */
+  placed: PlacedEdges | null;
+}
+
+/** Edges on the clock of the stream that carries power. */
+export interface PlacedEdges {
+  edges: Edge[];
+  /** How they came there; empty where they were stamped on that clock. */
+  alignments: Alignment[];
 }
 
 /** Most bins of a power trace that is handed on for plots. */
@@ -63,6 +72,9 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
       problem: 'the recording does not say how its inferences are bracketed',
       remedy: 'record it with `joulemark run`, which writes the plan into run.json',
     });
+  }
+  if (plan.mode !== undefined) {
+    return { document: await scoreUnmeasured(recording, plan, plan.mode), trace: null, placed: null };
   }
   const stream = powerStreamOf(recording);
   const clock = clockOf(recording, stream.clock);
@@ -138,7 +150,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const truths: WindowTruth[] = [];
   for await (const truth of recording.truth()) truths.push(truth);
   const dt_s = stream.ticksPerSample === null ? covered_s / Math.max(1, samples) : stream.ticksPerSample / clock.tickHz;
-  const windows: ScoredWindow[] = [];
+  const windows: MeasuredWindow[] = [];
   for (const slice of slices) {
     if (slice.outside) {
       warnings.push(
@@ -204,7 +216,11 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   };
   if (alignments.length > 0) document.alignments = alignments.map((alignment) => describeAlignment(alignment, edges));
   const bins = view.bins();
-  return { document, trace: bins.length === 0 ? null : { rail: stream.rail, bins } };
+  return {
+    document,
+    trace: bins.length === 0 ? null : { rail: stream.rail, bins },
+    placed: { edges, alignments },
+  };
 }
 
 /** How the run itself asked to be scored; a later scoring does the same unless it is told otherwise. */
@@ -249,7 +265,7 @@ async function edgesOn(
   plan: RunPlan,
   stream: StreamInfo,
   clock: ClockInfo,
-): Promise<{ edges: Edge[]; alignments: Alignment[] }> {
+): Promise<PlacedEdges> {
   const all: Edge[] = [];
   for await (const batch of recording.edges()) for (const edge of batch.edges) all.push(edge);
   const own = all.filter((edge) => edge.clock === clock.id);
@@ -369,7 +385,7 @@ function scoredWindow(
   plan: RunPlan,
   truth: WindowTruth | undefined,
   dt_s: number,
-): ScoredWindow {
+): MeasuredWindow {
   const method = energyMethodOf(stream)!;
   const duration_s = (slice.window.endTick - slice.window.startTick) / clock.tickHz;
   let energy_J = slice.correctedEnergy_J ?? 0;
@@ -382,7 +398,7 @@ function scoredWindow(
     runtime_s: duration_s,
     inferences: plan.inferencesPerWindow,
   });
-  const window: ScoredWindow = {
+  const window: MeasuredWindow = {
     index: slice.window.index,
     start_s: slice.window.startTick / clock.tickHz,
     duration_s,
@@ -408,23 +424,4 @@ function scoredWindow(
     };
   }
   return window;
-}
-
-function accuracyOf(results: InferenceResult[]): ScoreDocument['accuracy'] {
-  const labelled = results.filter((result) => result.label !== null);
-  if (labelled.length === 0) return null;
-  const scores = labelled.map((result) => result.scores);
-  const labels = labelled.map((result) => result.label!);
-  // One score an answer is an anomaly score: there is no class to be right about.
-  const anomaly = scores.every((row) => row.length === 1);
-  return {
-    top1_pct: anomaly ? null : top1_pct(scores, labels),
-    auc: anomaly
-      ? rankAuc(
-          scores.map((row) => row[0]),
-          labels.map((label) => label === 1),
-        )
-      : null,
-    n: labelled.length,
-  };
 }

@@ -11,7 +11,7 @@ import { type ScoredRun, type ScoreRunOptions, scoreRun, traceBins } from './sco
  */
 export async function scoreRecording(recording: Recording, options: ScoreRunOptions = {}): Promise<ScoredRun> {
   if (!hasPublishedArithmetic(recording)) return scoreRun(recording, options);
-  return { document: await scorePublished(recording, options), trace: await powerTrace(recording) };
+  return { document: await scorePublished(recording, options), trace: await powerTrace(recording), placed: null };
 }
 
 /** The power of the first rail that carries any, for plots. Streams that follow each other (trials) are laid end to end. */

@@ -37,6 +37,11 @@ export class DeviceError extends JoulemarkError {
   override readonly name = 'DeviceError';
 }
 
+/** The user ended what had not begun to be recorded. Exit code 130. */
+export class InterruptedError extends JoulemarkError {
+  override readonly name = 'InterruptedError';
+}
+
 /** No honest figure can be given (an impossible edge sequence, no complete window). Exit code 2. */
 export class RefusalError extends JoulemarkError {
   override readonly name = 'RefusalError';

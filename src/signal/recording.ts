@@ -4,8 +4,13 @@ import type { Warning } from './warnings.ts';
 /** How the inferences of a recording are bracketed by edges; see sync/pairing.ts. */
 export type PairingRule = 'falling-pairs' | 'level-high' | 'toggle' | 'marks';
 
+/** A run of which only the DUT's timestamps, or only its answers, are wanted: nothing measures its power. */
+export type UnmeasuredMode = 'performance' | 'accuracy';
+
 /** What a recording promised before it began: the score holds the edges against it. */
 export interface RunPlan {
+  /** Absent in energy runs. */
+  mode?: UnmeasuredMode;
   /** Profile id (a file of scoring/profiles), e.g. `kws01`; null where none applies. */
   profile: string | null;
   pairing: PairingRule;
@@ -13,6 +18,8 @@ export interface RunPlan {
   channel: string;
   /** With `marks`, the stop channel. */
   stopChannel?: string;
+  /** Accuracy runs: answers promised. */
+  answers?: number;
   /** Windows promised, or null where nothing was promised. */
   windows: number | null;
   /** Inferences in each window. */

@@ -9,6 +9,7 @@ export const warningCatalogue = {
   'samples.host-overrun': 'The computer was too slow and lost samples.',
   'samples.saturated': 'Samples reached the end of their range; energy over them is a lower bound.',
   'samples.negative': 'The trace holds negative samples.',
+  'run.ended-early': 'The run ended before all that it promised.',
   'instrument.unplugged': 'The instrument vanished during the run.',
   'edges.lost': 'Fewer edges than the run promised.',
   'edges.extra': 'More edges than the run promised.',

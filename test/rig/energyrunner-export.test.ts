@@ -6,7 +6,9 @@ import { openRunFolder } from '../../src/capture/run-folder.ts';
 import { exportEnergyRunner } from '../../src/rig/energyrunner-export.ts';
 import { parseRig } from '../../src/rig/rig-file.ts';
 import { runBenchmark } from '../../src/rig/run-benchmark.ts';
+import { auditLayout } from '../../src/rig/self-audit.ts';
 import { scorePublished } from '../../src/scoring/published.ts';
+import { scoreRun } from '../../src/scoring/score-run.ts';
 import { temporaryFolder } from '../support/energyrunner-folder.ts';
 
 const { folder, remove } = temporaryFolder();
@@ -16,21 +18,22 @@ async function runAndExport(name: string, rigText: string) {
   const run = join(folder, name);
   const { document } = await runBenchmark(parseRig(rigText, name), { folder: run, rigText });
   const out = join(folder, `${name}-energyrunner`);
-  const score = await exportEnergyRunner(await openRunFolder(run), out);
-  return { document, score, out };
+  const recording = await openRunFolder(run);
+  const layout = await exportEnergyRunner(recording, out, await scoreRun(recording));
+  return { document, layout, out, audit: await auditLayout(recording, out, document, layout) };
 }
 
 describe('a run of the virtual rig in the layout of EnergyRunner', () => {
   test('is scored again to the digits that it prints, and agrees with the run', async () => {
-    const { document, out } = await runAndExport('kws', 'version: 1\ninstrument: {settings: {rate_Hz: 2000}}\n');
+    const { document, out, audit } = await runAndExport('kws', 'version: 1\ninstrument: {settings: {rate_Hz: 2000}}\n');
     const recording = await openEnergyRunner(out);
     const again = await scorePublished(recording);
     const { printed } = recording;
     expect(again.windows.map(({ index }) => index)).toEqual([2, 4, 6, 8, 10]);
     again.windows.forEach((window, k) => {
       const shown = printed!.energyWindows[k];
-      expect(shown.energy_uJ!.text).toBe(window.energy_uJ.toFixed(3));
-      expect(shown.power_uW!.text).toBe(window.power_uW.toFixed(3));
+      expect(shown.energy_uJ!.text).toBe(window.energy_uJ!.toFixed(3));
+      expect(shown.power_uW!.text).toBe(window.power_uW!.toFixed(3));
       expect(shown.energyPerInference_uJ!.text).toBe(window.energyPerInference_uJ!.toFixed(3));
       expect(printed!.performanceWindows[k].throughput_ips!.text).toBe(window.throughput_ips!.toFixed(3));
     });
@@ -40,14 +43,19 @@ describe('a run of the virtual rig in the layout of EnergyRunner', () => {
     expect(again.simulated).toBe(true);
     expect(again.warnings).toEqual([]);
     expect(readFileSync(join(out, 'log.txt'), 'utf8')).toContain('m-name-dut-[SIMULATED');
+    expect(audit).toMatchObject({ verdict: 'unverifiable', arithmetic: 'exact', evidence: 'incomplete' });
+    expect(audit.findings).toContain('claim.simulated');
+    expect(audit.agreement.agrees).toBe(true);
+    expect(Math.abs(audit.agreement.energy_rel!)).toBeLessThan(audit.agreement.energyAllowed_rel!);
   });
 
   test('tells of lost samples', async () => {
-    const { score, out } = await runAndExport(
+    const { layout, out, audit } = await runAndExport(
       'dropped',
       'version: 1\nfaults: [dropped-samples]\ninstrument: {settings: {rate_Hz: 2000}}\n',
     );
-    expect(score.warnings.map(({ code }) => code)).toContain('samples.dropped');
+    expect(layout.score!.warnings.map(({ code }) => code)).toContain('samples.dropped');
+    expect(audit).toMatchObject({ arithmetic: 'exact', agreement: { agrees: true } });
     expect(readFileSync(join(out, 'log.txt'), 'utf8')).toMatch(/m-\[Dropped \d+ packets out of \d+, /);
   });
 

@@ -36,9 +36,9 @@ describe('an EnergyRunner session made by the project', () => {
       expect(window.runtime_s).toBe(12);
       expect(window.duration_s).toBeCloseTo(12, 2);
       expect(window.inferences).toBe(100);
-      expect(window.energyPerInference_uJ).toBe(window.energy_uJ / 100);
+      expect(window.energyPerInference_uJ).toBe(window.energy_uJ! / 100);
       expect(window.throughput_ips).toBe(100 / 12);
-      expect(window.power_uW).toBe(window.energy_uJ / window.duration_s);
+      expect(window.power_uW).toBe(window.energy_uJ! / window.duration_s);
     }
     expect(document.median.energyPerInference_uJ).toBeCloseTo(240, -1);
     expect(document.totals?.energy_uJ).toBeCloseTo(document.totals!.windows_uJ + document.totals!.outside_uJ, 6);
@@ -232,7 +232,7 @@ describe('bad input of an EnergyRunner session is refused with file, place and r
     const energy = await scorePublished(await openRecording(folder, { traceUnit: 'uJ' }));
     const power = await scorePublished(await openRecording(folder, { traceUnit: 'mW' }));
     expect(energy.windows[0]!.energy_uJ).toBeCloseTo(12_000, -2);
-    expect(power.windows[0]!.energy_uJ).toBe(2 * energy.windows[0]!.energy_uJ);
+    expect(power.windows[0]!.energy_uJ).toBe(2 * energy.windows[0]!.energy_uJ!);
   });
 
   it.each([Number.NaN, Number.NEGATIVE_INFINITY])('a sample that is %s', async (value) => {
@@ -560,8 +560,8 @@ describe.skipIf(noRecordings)('published EnergyRunner sessions with a trace', ()
         window.index,
         window.start_s.toFixed(2),
         window.duration_s.toFixed(2),
-        window.energy_uJ.toFixed(3),
-        window.power_uW.toFixed(3),
+        window.energy_uJ!.toFixed(3),
+        window.power_uW!.toFixed(3),
         window.energyPerInference_uJ?.toFixed(3),
       ]),
     ).toEqual(
@@ -625,8 +625,8 @@ describe.skipIf(noRecordings)('published sessions of the MLCommons runner', () =
         window.index,
         String(window.runtime_s),
         String(window.inferences),
-        (window.power_uW / 1000).toFixed(4),
-        window.energy_uJ.toFixed(3),
+        (window.power_uW! / 1000).toFixed(4),
+        window.energy_uJ!.toFixed(3),
         window.energyPerInference_uJ?.toFixed(3),
       ]),
     ).toEqual(

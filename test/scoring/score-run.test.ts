@@ -39,7 +39,7 @@ describe('the score of a run', () => {
         expect(window.runtime_s).toBeGreaterThanOrEqual(10);
         expect(Math.abs(window.truth!.error_rel)).toBeLessThan(window.truth!.tolerance_rel);
         expect(window.energyPerInference_uJ! * window.inferencesPerJoule!).toBeCloseTo(1e6, 3);
-        expect(window.power_uW * window.duration_s).toBeCloseTo(window.energy_uJ, 3);
+        expect(window.power_uW! * window.duration_s).toBeCloseTo(window.energy_uJ!, 3);
       }
       expect(document.gates.every((gate) => gate.met !== false)).toBe(true);
       expect(document.warnings).toEqual([]);
@@ -48,7 +48,7 @@ describe('the score of a run', () => {
 
   it('adds up: windows and gaps are the total', async () => {
     const { totals, windows } = await scored(perInference, 5, [], { slicing: 'proportional' });
-    const sum = windows.reduce((energy, window) => energy + window.energy_uJ, 0);
+    const sum = windows.reduce((energy, window) => energy + window.energy_uJ!, 0);
     expect(Math.abs(sum / totals!.windows_uJ - 1)).toBeLessThan(1e-12);
     expect(Math.abs((totals!.windows_uJ + totals!.outside_uJ) / totals!.energy_uJ - 1)).toBeLessThan(1e-12);
   });
@@ -97,7 +97,7 @@ describe('the score of a run', () => {
     const document = await scored('profile: kws01\n', 1, [], { net: 'two-cluster' });
     expect(document.net?.baseline).toBe('two-cluster/1');
     const window = document.windows[0];
-    expect(window.netEnergy_uJ).toBeCloseTo(window.energy_uJ - document.net!.power_W * 1e6 * window.duration_s, 6);
+    expect(window.netEnergy_uJ).toBeCloseTo(window.energy_uJ! - document.net!.power_W * 1e6 * window.duration_s, 6);
     expect(document.net!.energyPerInference_uJ).toBeLessThan(document.median.energyPerInference_uJ!);
   });
 

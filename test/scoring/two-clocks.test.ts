@@ -34,7 +34,7 @@ async function score(recording: Recording) {
 function differences(one: Awaited<ReturnType<typeof score>>, other: Awaited<ReturnType<typeof score>>) {
   expect(other.windows).toHaveLength(one.windows.length);
   const starts = one.windows.map((window, k) => Math.abs(window.start_s - other.windows[k]!.start_s));
-  const energies = one.windows.map((window, k) => Math.abs(other.windows[k]!.energy_uJ / window.energy_uJ - 1));
+  const energies = one.windows.map((window, k) => Math.abs(other.windows[k]!.energy_uJ! / window.energy_uJ! - 1));
   return { start_s: Math.max(...starts), energy_rel: Math.max(...energies) };
 }
 

@@ -45,7 +45,7 @@ export function scoreDocument(options: ScoreDocumentOptions = {}): ScoreDocument
     });
   }
   const energies = windows.map((window) => window.energyPerInference_uJ!);
-  const windows_uJ = windows.reduce((sum, window) => sum + window.energy_uJ, 0);
+  const windows_uJ = windows.reduce((sum, window) => sum + window.energy_uJ!, 0);
   const end_s = 2.4 + count * 1.5 * duration_s + 1;
   const medianEnergy = median(energies);
   return {

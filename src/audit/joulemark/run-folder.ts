@@ -27,6 +27,7 @@ const resultFile = z.object({
     }),
   ),
   median: z.object({ energyPerInference_uJ: figure, throughput_ips: figure, inferencesPerJoule: figure }),
+  accuracy: z.object({ top1_pct: figure, auc: figure }).nullable().optional(),
 });
 
 type Result = z.output<typeof resultFile>;
@@ -45,7 +46,8 @@ async function findRunFolder(folder: Folder, place: Place): Promise<Omit<ClaimSi
   const manifest = await folder.head('manifest.json');
   if (!header?.includes('"joulemark.run-folder/') && !manifest?.includes('"joulemark.manifest/')) return [];
   const files = { folder: folder.path };
-  return [{ path: folder.path, relative: folder.relative, place, mode: 'energy', files }];
+  const mode = /"plan": \{\s*"mode": "(performance|accuracy)"/.exec(header ?? '')?.[1] ?? 'energy';
+  return [{ path: folder.path, relative: folder.relative, place, mode, files }];
 }
 
 /** Checks hashes, chain and signature, and holds the result in the folder against a new score of its samples. */
@@ -119,6 +121,7 @@ function checkSeal(audit: Case, report: VerifyReport): void {
 
 /** Results are replays: every number of the file must come out again, to the last bit. */
 function compareResult(audit: Case, result: Result | null, document: ScoreDocument | null): void {
+  const { site } = audit;
   const exactly = (field: string, claimed: number | null | undefined, found: number | null | undefined): Comparison => {
     const printed = claimed === null || claimed === undefined ? null : String(claimed);
     const recomputed = found === null || found === undefined ? null : String(found);
@@ -141,7 +144,16 @@ function compareResult(audit: Case, result: Result | null, document: ScoreDocume
     const [claimed, found] = [result?.median[name] ?? null, document?.median[name] ?? null];
     if (claimed !== null) audit.claimed[name] = claimed;
     if (found !== null) audit.recomputed[name] = found;
-    audit.headline.push(exactly(`median ${name}`, claimed, found));
+    // A figure that a run of this kind has none of is not missing.
+    if (claimed !== null || found !== null || site.mode === 'energy') {
+      audit.headline.push(exactly(`median ${name}`, claimed, found));
+    }
+  }
+  for (const name of site.mode === 'accuracy' ? (['top1_pct', 'auc'] as const) : []) {
+    const [claimed, found] = [result?.accuracy?.[name] ?? null, document?.accuracy?.[name] ?? null];
+    if (claimed !== null) audit.claimed[name] = claimed;
+    if (found !== null) audit.recomputed[name] = found;
+    if (claimed !== null || found !== null) audit.headline.push(exactly(name, claimed, found));
   }
   if (result !== null && document !== null && result.windows.length !== document.windows.length) {
     const counts = { claimed: result.windows.length, found: document.windows.length };

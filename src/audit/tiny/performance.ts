@@ -78,7 +78,8 @@ function lapWindows(log: RunLog): LapWindow[] {
     const [from, to] = [laps[k - 1], laps[k]] as [(typeof laps)[0], (typeof laps)[0]];
     windows.push({
       index: k,
-      runtime_s: (to.microseconds - from.microseconds) / 1e6,
+      // The counter has 32 bits and may have begun anew in between.
+      runtime_s: ((to.microseconds < from.microseconds ? 2 ** 32 : 0) + to.microseconds - from.microseconds) / 1e6,
       inferences: log.calls[k / 2 - 1]?.inferences ?? null,
       host_s: to.time_s - from.time_s,
     });

@@ -33,8 +33,8 @@ export interface PlayerRig {
   /** `time` at which the log's time is 0. */
   start_ns: number;
   emit(line: LogLine): void;
-  /** Share of the run that is done. */
-  onProgress?(share: number): void;
+  /** Takes each timestamp of the DUT's counter as it is believed. */
+  onLap?(lap_us: number): void;
   interrupt?: AbortSignal;
 }
 
@@ -87,7 +87,7 @@ export class ScriptPlayer {
   }
 
   /**
-   * Plays the script to its end. The supply is off afterwards, whatever happened.
+   * Plays the script to its end. The supply is off afterwards, whatever happened, and the log says whether the instrument acknowledged it.
    * @throws DeviceError as the client; `dut.model` where the DUT runs another network, `dut.mode` where its firmware is that of the
    * other mode, `dut.timestamps` where a window has no two timestamps
    */
@@ -99,7 +99,9 @@ export class ScriptPlayer {
     this.#say('sequencer', 'm-sequencer-start');
     const total_ms = this.#script.steps.reduce((sum, { ms }) => sum + Math.max(0, ms), 0);
     let acc_ms = 0;
-    let isOn = false;
+    // The DUT was asked before the script began, so its supply may be on by now.
+    let isOn = instrument !== null;
+    let failure: unknown = null;
     try {
       for (const [k, step] of this.#script.steps.entries()) {
         if (interrupt?.aborted) break;
@@ -111,21 +113,26 @@ export class ScriptPlayer {
         this.#say('parser', `Command "${step.command}"`);
         if (step.action.do === 'power') isOn = step.action.on;
         await this.#unlessInterrupted(this.#act(step, outcome));
-        this.#rig.onProgress?.((k + 1) / this.#script.steps.length);
       }
     } catch (error) {
       if (!(error instanceof Interruption)) {
-        this.#say('session', `e-[${(error as Error).message.replaceAll(/[[\]]/g, ' ')}]`);
-        throw error;
+        this.#sayError('session', (error as Error).message);
+        failure = error;
       }
     } finally {
       this.#isMuted = false;
       this.#release(null);
-      if (isOn) {
+    }
+    if (isOn) {
+      try {
         await instrument?.power(false);
         this.#say('emon', 'm-power[off]');
+      } catch (error) {
+        this.#sayError('emon', `nothing acknowledges that the supply is off: ${(error as Error).message}`);
+        failure ??= error;
       }
     }
+    if (failure !== null) throw failure;
     outcome.interrupted = interrupt?.aborted ?? false;
     this.#say('sequencer', 'm-sequencer-stop');
     this.#say('session', `m-session-stop-id[${sessionId}]`);
@@ -193,7 +200,7 @@ export class ScriptPlayer {
         finished();
         const lap_us = await dut.timestamp();
         this.#checkMode();
-        if (lap_us !== null) outcome.laps_us.push(lap_us);
+        if (lap_us !== null) this.#lap(lap_us, outcome);
         return;
       }
       case 'echo':
@@ -255,7 +262,7 @@ export class ScriptPlayer {
         remedy: 'check the line to the DUT, and that its firmware is that of performance mode; then run again',
       });
     }
-    outcome.laps_us.push(...laps_us);
+    for (const lap_us of laps_us) this.#lap(lap_us, outcome);
     if (this.#input !== null) outcome.answers.push({ input: this.#input, scores });
   }
 
@@ -309,6 +316,15 @@ export class ScriptPlayer {
         this.#rig.emit(isBelieved ? line : { ...line, source: 'dut-damaged' });
       }
     }
+  }
+
+  #lap(lap_us: number, outcome: ScriptOutcome): void {
+    outcome.laps_us.push(lap_us);
+    this.#rig.onLap?.(lap_us);
+  }
+
+  #sayError(source: string, message: string): void {
+    this.#say(source, `e-[${message.replaceAll(/[[\]]/g, ' ')}]`);
   }
 
   #say(source: string, text: string): void {

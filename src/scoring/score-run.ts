@@ -11,7 +11,7 @@ import { findHiddenLosses } from '../sync/loss-detection.ts';
 import { pairEdges } from '../sync/pairing.ts';
 import { type IrregularSlicer, proportionalIrregular } from '../sync/slicing/irregular-slicer.ts';
 import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
-import { rankAuc } from './auc.ts';
+import { accuracyOf } from './accuracy.ts';
 import { IdleCollector } from './baseline.ts';
 import { gatesOf } from './gates.ts';
 import { medianOf, windowFigures } from './metrics.ts';

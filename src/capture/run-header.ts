@@ -73,6 +73,7 @@ const streamInfo = z.looseObject({
   precision: z.enum(['f32', 'f64']),
   semantics: z.enum(['mean-forward', 'mean-centred', 'point']),
   groupDelay_s: z.number().nullable(),
+  u_groupDelay_s: z.number().min(0).nullable().optional(),
   scale: z.partialRecord(quantity, z.number()),
   assumedVoltage_V: z.number().nullable(),
   ranges: z.array(
@@ -82,6 +83,8 @@ const streamInfo = z.looseObject({
       fullScale_A: z.number().nullable(),
       resolution_A: z.number().nullable(),
       noise_A: z.number().nullable(),
+      groupDelay_s: z.number().nullable().optional(),
+      u_groupDelay_s: z.number().min(0).nullable().optional(),
     }),
   ),
   logicInputs: z.array(z.string()),
@@ -90,15 +93,15 @@ const streamInfo = z.looseObject({
 });
 
 const runPlan = z.looseObject({
+  mode: z.enum(['performance', 'accuracy']).optional(),
   profile: z.string().nullable(),
   pairing: z.enum(['falling-pairs', 'level-high', 'toggle', 'marks']),
   channel: z.string(),
-  mode: z.enum(['performance', 'accuracy']).optional(),
   stopChannel: z.string().optional(),
+  answers: z.number().optional(),
   windows: z.number().nullable(),
   inferencesPerWindow: z.number().nullable(),
   holdOff_s: z.number(),
-  answers: z.number().optional(),
   minWidth_s: z.number(),
   pulse_s: z.number(),
   sync: z.looseObject({ order: z.number().int(), chip_s: z.number().positive(), channel: z.string() }).optional(),

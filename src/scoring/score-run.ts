@@ -10,7 +10,7 @@ import { energyMethodOf } from '../sync/energy-method.ts';
 import { findHiddenLosses } from '../sync/loss-detection.ts';
 import { pairEdges } from '../sync/pairing.ts';
 import { type IrregularSlicer, proportionalIrregular } from '../sync/slicing/irregular-slicer.ts';
-import { auto, guardBand, proportional, type StreamSlicer } from '../sync/slicing/stream-slicer.ts';
+import { auto, guardBand, proportional, type WindowSlicer } from '../sync/slicing/stream-slicer.ts';
 import { accuracyOf } from './accuracy.ts';
 import { IdleCollector } from './baseline.ts';
 import { gatesOf } from './gates.ts';
@@ -94,7 +94,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const wanted = { ...scoringOf(recording), ...options };
   // Samples with intervals of their own have one rule.
   const rule = stream.ticksPerSample === null ? proportionalIrregular : slicingRules[wanted.slicing ?? 'auto'];
-  const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as StreamSlicer | IrregularSlicer;
+  const slicer = rule.makeSlicer(stream, pairing.windows, clock.tickHz) as WindowSlicer | IrregularSlicer;
   const reader = new PowerReader(stream, clock.tickHz);
   const view = new PowerView(traceBins);
   const idle = new IdleCollector(pairing.windows, clock.tickHz);

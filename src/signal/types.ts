@@ -41,6 +41,15 @@ export interface RangeInfo {
   resolution_A: number | null;
   /** Standard deviation of one sample's noise in A, or null where unknown. */
   noise_A: number | null;
+  /**
+   * Delay of the analog path in this range against the pins, in s: t(50 % of a current step) - t(edge of the pin that
+   * drives it), positive where the samples show the step later (specs: science 3.2). It comes from a measurement with
+   * such steps (`sync/group-delay.ts`, a calibration) or is declared in the rig file. Absent or null where not
+   * calibrated: the stream's own value counts.
+   */
+  groupDelay_s?: number | null;
+  /** Standard uncertainty of `groupDelay_s` in s; absent or null where unknown. */
+  u_groupDelay_s?: number | null;
 }
 
 /** One rail at one rate. */
@@ -58,8 +67,10 @@ export interface StreamInfo {
   /** Precision of the arrays: `f64` where the source is decimal text. */
   precision: 'f32' | 'f64';
   semantics: SampleSemantics;
-  /** Delay of the analog path against the pins in seconds, or null where not calibrated. */
+  /** Delay of the analog path against the pins in s, in every range without its own, or null where not calibrated. */
   groupDelay_s: number | null;
+  /** Standard uncertainty of `groupDelay_s` in s; absent or null where unknown. */
+  u_groupDelay_s?: number | null;
   /** Multiply sums (never samples) by these to get SI units. A missing entry is 1. */
   scale: Partial<Record<SampleQuantity, number>>;
   /** Voltage in V to assume where no voltage is measured; null where one is measured or none is needed. */
@@ -229,6 +240,17 @@ export interface WindowSlice {
   correctedEnergy_J: number | null;
   /** Bound of the bias that the rule may leave, in J; null where it is not known. */
   biasBound_J: number | null;
+  /** Only where the stream's ranges have delays of their own. */
+  delays?: SliceDelays;
+}
+
+/** Where the analog path of a window's ranges put its ends in the samples. */
+export interface SliceDelays {
+  /** Range index and delay in s of the flanks at both ends. */
+  start: { range: number; delay_s: number };
+  end: { range: number; delay_s: number };
+  /** Part of the slice's `biasBound_J` that ranges with different delays leave, in J; null where it is not known. */
+  bound_J: number | null;
 }
 
 export interface OutsidePower {

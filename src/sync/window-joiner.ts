@@ -4,7 +4,7 @@ import type { Edge, EdgeBatch, Gap, Progress, SampleBlock, StreamInfo, WindowSli
 import { mapEdge } from './align.ts';
 import type { ClockModel } from './clock-model.ts';
 import { EdgePairer, type Pairing, type PairingEvents } from './pairing.ts';
-import { type SlicingMode, StreamSlicer } from './slicing/stream-slicer.ts';
+import { makeWindowSlicer, type SlicingMode, type WindowSlicer } from './slicing/stream-slicer.ts';
 
 /** Undecided edges beyond this are a line that never rests: they are decided as they stand. */
 const mostPending = 65_536;
@@ -96,14 +96,14 @@ export class WindowJoin implements Stage<SampleBlock | Gap | EdgeBatch | Progres
   readonly #edgeClock: string;
   readonly #model: ClockModel | null;
   readonly #joiner: WindowJoiner;
-  readonly slicer: StreamSlicer;
+  readonly slicer: WindowSlicer;
   #report: JoinReport | null = null;
 
   constructor({ plan, stream, clock, slicing, model, lookBack }: JoinOptions) {
     this.#stream = stream.id;
     this.#model = model ?? null;
     this.#edgeClock = model?.from.id ?? clock.id;
-    const slicer = new StreamSlicer(stream, null, clock.tickHz, slicing, lookBack);
+    const slicer = makeWindowSlicer(stream, null, clock.tickHz, slicing, lookBack);
     this.slicer = slicer;
     let isOpen = false;
     this.#joiner = new WindowJoiner(plan, clock, {

@@ -2,6 +2,7 @@ import type { Stage } from '../../signal/reducer.ts';
 import type { Gap, OutsidePower, SampleBlock, StreamInfo, Window, WindowSlice } from '../../signal/types.ts';
 import { type EnergyMethod, energyMethodOf } from '../energy-method.ts';
 import type { SlicingRule } from '../slicing.ts';
+import { delayOf, type EdgeDelay, RangeTrack, uniformDelay_s } from './range-delays.ts';
 import { type Segment, SegmentSummer } from './segment-sums.ts';
 
 /**
@@ -16,6 +17,16 @@ const outsideFewest = 8;
 const forgetPlans = 1024;
 
 export type SlicingMode = 'auto' | 'proportional' | 'guard-band';
+
+/**
+ * Methods of slices, each with its version. `guard-band/2` reaches over what is not known of the edges. `guard-band/3` and
+ * `proportional/2` count for samples of instants, and where ranges have delays of their own: the guard band keeps the
+ * length of the window on the pin, whatever sample or delay its ends fall on, and both state what that leaves.
+ */
+const methods = {
+  proportional: ['proportional/1', 'proportional/2'],
+  guardBand: ['guard-band/1', 'guard-band/2', 'guard-band/3'],
+} as const;
 
 /**
  * Proportional: a sample that an edge splits counts with the part that lies inside. Windows and gaps add up to the
@@ -36,8 +47,42 @@ function rule(id: string, mode: SlicingMode): SlicingRule {
   return {
     id,
     windowClock: 'stream',
-    makeSlicer: (stream, windows, tickHz) => new StreamSlicer(stream, windows, tickHz, mode),
+    makeSlicer: (stream, windows, tickHz) => makeWindowSlicer(stream, windows, tickHz, mode),
   };
+}
+
+/** Cuts a regular stream into windows that are given before the samples, or told as they come. */
+export interface WindowSlicer extends Stage<SampleBlock | Gap, WindowSlice> {
+  push(chunk: SampleBlock | Gap): WindowSlice[];
+  end(): WindowSlice[];
+  /** A window begins, not before what was promised, and not before the last one was closed. */
+  openWindow(startTick: number, u_ticks: number | null): void;
+  /** The open window ends. */
+  closeWindow(window: Window): void;
+  /** The open window was none. */
+  cancelWindow(): void;
+  /** No window begins or ends before this tick any more. @returns the slices that this completes */
+  promise(tick: number): WindowSlice[];
+  /** Sums over everything so far, of finished segments. */
+  readonly totals: { energy_J: number; outside_J: number; samples: number; missing: number; missingUnknown: boolean };
+  /** Windows that came too late for their samples, and the tick where the first of them begins. */
+  readonly late: { windows: number; firstTick: number | null };
+}
+
+/**
+ * The slicer of a stream: one that finds the delay of each edge from the ranges of the samples around it where ranges
+ * have delays of their own, else the plain one.
+ * @param windows all windows, or null where they are told as they come
+ */
+export function makeWindowSlicer(
+  stream: StreamInfo,
+  windows: Window[] | null,
+  tickHz: number,
+  mode: SlicingMode,
+  lookBack?: number,
+): WindowSlicer {
+  if (uniformDelay_s(stream) !== null) return new StreamSlicer(stream, windows, tickHz, mode, lookBack);
+  return new RangedSlicer(stream, windows, tickHz, mode, lookBack);
 }
 
 /** One window: its cuts and outside stretches, in samples. */
@@ -47,8 +92,15 @@ interface Plan {
   isOpen: boolean;
   start: number;
   end: number;
-  /** Samples that the guard reaches. */
+  /** Where its ends lie where point samples are not taken whole. */
+  exactStart: number;
+  exactEnd: number;
+  /** Samples that the guard reaches before the window and behind it. */
   reach: number;
+  reachAfter: number;
+  /** Delays of its ends, where ranges have their own. */
+  startDelay: EdgeDelay | null;
+  endDelay: EdgeDelay | null;
   /** The cuts up to its start are made, or all of them. */
   cut: 'none' | 'start' | 'all';
   /** Tap before the window, from when its first cuts are made; null where there is no room for a guard. */
@@ -117,14 +169,16 @@ class Tap {
  * window's slice is the same to the last bit; the totals may differ in it. Samples wait in bounded memory: where they
  * would be too many they go on, and windows that come for them later are counted in `late` and give no slice.
  */
-export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
+export class StreamSlicer implements WindowSlicer {
   readonly #stream: StreamInfo;
   readonly #mode: SlicingMode;
   readonly #method: EnergyMethod;
   readonly #dt_s: number;
   readonly #ticksPerSample: number;
-  /** Position of a tick among the samples, their cells and the group delay considered. */
+  /** Position of a tick among the samples, their cells and the group delay considered: where sums are cut. */
   readonly #position: (tick: number) => number;
+  /** The same where point samples are not taken whole: they stand for a sample's length around their instant. */
+  readonly #exactPosition: (tick: number) => number;
   readonly #summer: SegmentSummer;
   readonly #scratch = new Float64Array(outsideMost);
   /** Windows whose slices are to come; the first `#cutPlans` have all their cuts. */
@@ -142,9 +196,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
   #mostReach = guardSamples;
   #waiting: (SampleBlock | Gap)[] = [];
   #waitingSamples = 0;
-  /** Sums over everything so far, of finished segments. */
   readonly totals = { energy_J: 0, outside_J: 0, samples: 0, missing: 0, missingUnknown: false };
-  /** Windows that came too late for their samples, and the tick where the first of them begins. */
   readonly late: { windows: number; firstTick: number | null } = { windows: 0, firstTick: null };
 
   /** @param windows all windows, or null where they are told as they come */
@@ -167,60 +219,64 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     this.#dt_s = ticksPerSample / tickHz;
     this.#lookBack = lookBack;
     const cellOffset = stream.semantics === 'mean-centred' ? -0.5 : 0;
-    const delay = ((stream.groupDelay_s ?? 0) * tickHz) / ticksPerSample;
-    this.#position = (tick) => {
-      const at = tick / ticksPerSample + delay - cellOffset;
-      // A point sample stands for its instant: it belongs to the window if it was taken inside (specs: science 3.6).
-      return stream.semantics === 'point' ? Math.ceil(at) : at;
-    };
+    const delay = ((uniformDelay_s(stream) ?? 0) * tickHz) / ticksPerSample;
+    const at = (tick: number) => tick / ticksPerSample + delay - cellOffset;
+    const isPoint = stream.semantics === 'point';
+    // A point sample stands for its instant: it belongs to the window if it was taken inside (specs: science 3.6).
+    this.#position = isPoint ? (tick) => Math.ceil(at(tick)) : at;
+    this.#exactPosition = isPoint ? (tick) => at(tick) + 0.5 : at;
     this.#summer = new SegmentSummer(ticksPerSample, this.#dt_s, (segment) => this.#segmentDone(segment));
     this.#horizon = windows === null ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
     for (const window of windows ?? []) {
-      this.#plans.push(this.#planOf(window.startTick, window.u_ticks));
-      this.#close(window);
+      this.#plans.push(this.#planOf(window.startTick, window.u_ticks, null));
+      this.#close(window, null);
     }
     this.#makeCuts();
   }
 
-  /** A window begins, not before what was promised, and not before the last one was closed. */
-  openWindow(startTick: number, u_ticks: number | null): void {
-    const plan = this.#planOf(startTick, u_ticks);
+  /** @param delay of its flank, where ranges have their own */
+  openWindow(startTick: number, u_ticks: number | null, delay: EdgeDelay | null = null): void {
+    const plan = this.#planOf(startTick, u_ticks, delay);
     this.#mostReach = Math.max(this.#mostReach, plan.reach);
     plan.isLost = plan.start < this.#horizon;
     if (plan.isLost) this.#loseWindow(startTick);
     this.#plans.push(plan);
   }
 
-  /** The open window ends. */
-  closeWindow(window: Window): void {
+  closeWindow(window: Window, delay: EdgeDelay | null = null): void {
     const plan = this.#plans[this.#plans.length - 1];
-    if (!plan.isLost && this.#position(window.endTick) < this.#behind) {
+    if (!plan.isLost && this.#position(window.endTick + (delay?.ticks ?? 0)) < this.#behind) {
       plan.isLost = true;
       this.#loseWindow(window.startTick);
     }
     if (plan.isLost) this.#drop();
-    else this.#close(window);
+    else this.#close(window, delay);
   }
 
-  /** The open window was none. */
   cancelWindow(): void {
     this.#drop();
   }
 
-  /** No window begins or ends before this tick any more. @returns the slices that this completes */
   promise(tick: number): WindowSlice[] {
     this.#horizon = Math.max(this.#horizon, this.#position(tick));
     this.#goOn();
     return this.#take();
   }
 
-  #planOf(startTick: number, u_ticks: number | null): Plan {
+  #planOf(startTick: number, u_ticks: number | null, delay: EdgeDelay | null): Plan {
+    const reach = this.#reach(u_ticks, delay);
+    const tick = startTick + (delay?.ticks ?? 0);
     return {
       window: null,
       isOpen: true,
-      start: this.#position(startTick),
+      start: this.#position(tick),
       end: Number.NaN,
-      reach: Math.max(guardSamples, Math.ceil((3 * (u_ticks ?? 0)) / this.#ticksPerSample)),
+      exactStart: this.#exactPosition(tick),
+      exactEnd: Number.NaN,
+      reach,
+      reachAfter: reach,
+      startDelay: delay,
+      endDelay: null,
       cut: 'none',
       before: null,
       after: null,
@@ -232,11 +288,22 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     };
   }
 
-  #close(window: Window): void {
+  #close(window: Window, delay: EdgeDelay | null): void {
     const plan = this.#plans[this.#plans.length - 1];
+    const tick = window.endTick + (delay?.ticks ?? 0);
     plan.window = window;
     plan.isOpen = false;
-    plan.end = this.#position(window.endTick);
+    plan.end = this.#position(tick);
+    plan.exactEnd = this.#exactPosition(tick);
+    if (delay === null) return;
+    plan.endDelay = delay;
+    plan.reachAfter = this.#reach(window.u_ticks, delay);
+  }
+
+  /** Samples that a guard reaches beyond an edge: what is not known of the edge lies inside. */
+  #reach(u_ticks: number | null, delay: EdgeDelay | null): number {
+    const u = delay === null ? (u_ticks ?? 0) : edge_u_ticks(u_ticks, delay);
+    return Math.max(guardSamples, Math.ceil((3 * u) / this.#ticksPerSample));
   }
 
   /** The last plan gives no slice: it goes, or ends where the samples are if cuts were made for it. */
@@ -255,6 +322,11 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
   get #behind(): number {
     const { position } = this.#summer;
     return Number.isNaN(position) ? Number.NEGATIVE_INFINITY : position;
+  }
+
+  /** Tick up to which samples have gone on. */
+  get behindTick(): number {
+    return this.#behind * this.#ticksPerSample;
   }
 
   #loseWindow(startTick: number): void {
@@ -280,11 +352,11 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
 
   /** Whole samples behind the guard of a closed window that no other window needs, or null while that is not known. */
   #roomAfter(k: number): number | null {
-    const { end, reach } = this.#plans[k];
-    const to = Math.ceil(end) + reach;
+    const { end, reachAfter } = this.#plans[k];
+    const to = Math.ceil(end) + reachAfter;
     const next = this.#plans[k + 1];
     if (next !== undefined) return Math.floor((end + next.start) / 2 - to);
-    return this.#horizon >= end + 2 * (reach + 1 + outsideMost) ? outsideMost : null;
+    return this.#horizon >= end + 2 * (reachAfter + 1 + outsideMost) ? outsideMost : null;
   }
 
   /** Room for a guard lies between the half-ways to the neighbouring windows. */
@@ -310,7 +382,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     plan.needed = plan.inside;
     const outside = Math.min(plan.before?.length ?? 0, roomAfter);
     if (outside < outsideFewest) return;
-    plan.to = Math.ceil(plan.end) + plan.reach;
+    plan.to = Math.ceil(plan.end) + plan.reachAfter;
     plan.after = new Tap(plan.to, outside);
     plan.needed = plan.inside + 2;
     this.#taps.push(plan.after);
@@ -446,7 +518,7 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     const slice: WindowSlice = {
       window,
       stream: this.#stream.id,
-      method: 'proportional/1',
+      method: methods.proportional[0],
       dt_s: this.#dt_s,
       ranges: inside.ranges,
       rangeSwitches: inside.rangeSwitches,
@@ -461,31 +533,107 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     };
     const insideEnergy = this.#energyOf(inside);
     const duration_s = (plan.end - plan.start) * this.#dt_s;
-    if (before && after && duration_s > 0) {
-      const insidePower = insideEnergy / duration_s;
+    const { startDelay, endDelay } = plan;
+    const pointwise = this.#stream.semantics === 'point';
+    // The length on the pin counts where the ends of the sums are moved by themselves: to whole samples, or by delays.
+    const keepsLength = pointwise || startDelay !== null;
+    if (keepsLength) slice.method = methods.proportional[1];
+    if (startDelay && endDelay) {
+      slice.delays = {
+        start: { range: startDelay.range, delay_s: startDelay.delay_s },
+        end: { range: endDelay.range, delay_s: endDelay.delay_s },
+        bound_J: null,
+      };
+    }
+    if (before && after && (duration_s > 0 || (keepsLength && window.endTick > window.startTick))) {
+      const left = plan.exactStart - plan.from;
+      const right = plan.to - plan.exactEnd;
+      const wide =
+        this.#energyOf(segments[1]) +
+        insideEnergy +
+        this.#energyOf(segments[3]) -
+        (left * before.outside.mean + right * after.outside.mean) * this.#dt_s;
+      const length = keepsLength ? (window.endTick - window.startTick) / this.#ticksPerSample : 0;
+      /** What the window is longer on the pin than between its delayed ends, in s. */
+      const short_s = startDelay && endDelay ? this.#duration_s(startDelay.ticks - endDelay.ticks) : 0;
+      const corrected = short_s === 0 ? wide : wide + (short_s * (before.outside.mean + after.outside.mean)) / 2;
+      const insidePower = duration_s > 0 ? insideEnergy / duration_s : corrected / (length * this.#dt_s);
       const step = (power: OutsidePower) => Math.abs(insidePower - power.mean);
-      const pointwise = this.#stream.semantics === 'point';
       const steps = step(before.outside) + step(after.outside);
-      // An edge that is not known to a sample may lie beside the load's flank by its uncertainty.
-      const astray_s = plan.reach > guardSamples ? ((window.u_ticks ?? 0) / this.#ticksPerSample) * this.#dt_s : 0;
-      const proportionalBound = (pointwise ? 0 : (steps * this.#dt_s) / 6) + steps * astray_s;
-      slice.biasBound_J = proportionalBound;
-      const left = plan.start - plan.from;
-      const right = plan.to - plan.end;
-      const bound =
+      let proportionalBound: number;
+      let bound =
         this.#guardError(before.outside, before.slope, left) + this.#guardError(after.outside, after.slope, right);
+      if (pointwise) {
+        // dt/(T sqrt 6) of the whole power where samples are counted, of the step with the guard band (specs: science 3.6).
+        proportionalBound = (Math.abs(insidePower) * this.#dt_s) / Math.sqrt(6);
+        bound += ((steps / 2) * this.#dt_s) / Math.sqrt(6);
+      } else {
+        proportionalBound = (steps * this.#dt_s) / 6;
+      }
+      // An edge that is not known to a sample may lie beside the load's flank by its uncertainty.
+      proportionalBound += steps * this.#astray_s(plan, window);
+      let delayBounds = { proportional: 0, guardBand: 0 };
+      if (startDelay && endDelay) {
+        delayBounds = this.#delayBounds(plan, inside, short_s, insidePower, before.outside, after.outside);
+        proportionalBound += delayBounds.proportional;
+        bound += delayBounds.guardBand;
+      }
+      slice.biasBound_J = proportionalBound;
+      if (slice.delays) slice.delays.bound_J = delayBounds.proportional;
       const clean = segments[1].missing === 0 && segments[3].missing === 0;
       if (clean && (this.#mode === 'guard-band' || bound < proportionalBound)) {
-        slice.method = plan.reach > guardSamples ? 'guard-band/2' : 'guard-band/1';
-        slice.correctedEnergy_J =
-          this.#energyOf(segments[1]) +
-          insideEnergy +
-          this.#energyOf(segments[3]) -
-          (left * before.outside.mean + right * after.outside.mean) * this.#dt_s;
+        const isWide = Math.max(plan.reach, plan.reachAfter) > guardSamples;
+        slice.method = methods.guardBand[keepsLength ? 2 : isWide ? 1 : 0];
+        slice.correctedEnergy_J = corrected;
         slice.biasBound_J = bound;
+        if (slice.delays) slice.delays.bound_J = delayBounds.guardBand;
       }
     }
     return slice;
+  }
+
+  /** How far an edge may lie beside the load's flank, in s; 0 where that is less than the guard band covers. */
+  #astray_s({ reach, startDelay, endDelay }: Plan, { u_ticks }: Window): number {
+    if (startDelay && endDelay) {
+      return this.#duration_s(Math.max(edge_u_ticks(u_ticks, startDelay), edge_u_ticks(u_ticks, endDelay)));
+    }
+    return reach > guardSamples ? ((u_ticks ?? 0) / this.#ticksPerSample) * this.#dt_s : 0;
+  }
+
+  #duration_s(ticks: number): number {
+    return (ticks / this.#ticksPerSample) * this.#dt_s;
+  }
+
+  /**
+   * What ranges with different delays may leave, in J: the power of each step times the difference of the delays, once for
+   * each switch, whose place is known to a sample. Whether a switch swallows or repeats that much of the signal (a delay
+   * line) or not (a lag, whose charge waits in a capacitor) is not known: the guard band takes it that no charge is lost,
+   * the proportional rule adds up what lies between the delayed ends.
+   */
+  #delayBounds(
+    { startDelay, endDelay }: Plan,
+    inside: Segment,
+    short_s: number,
+    insidePower: number,
+    before: OutsidePower,
+    after: OutsidePower,
+  ): { proportional: number; guardBand: number } {
+    const bound = (difference_s: number, step: number) =>
+      difference_s === 0 ? 0 : (Math.abs(difference_s) + this.#dt_s) * Math.abs(step);
+    const atStart_s = Math.max(Math.abs(short_s), this.#duration_s(startDelay!.doubt_ticks));
+    const atEnd_s = this.#duration_s(endDelay!.doubt_ticks);
+    const switches = Math.max(0, inside.rangeSwitches - (startDelay!.range === endDelay!.range ? 0 : 1));
+    const ranges = inside.ranges.map((range) => ({
+      delay_s: delayOf(this.#stream, range.range).delay_s,
+      power: this.#method.energy_J(range, this.#dt_s) / range.time_s,
+    }));
+    const perSwitch = ranges.flatMap((a) => ranges.map((b) => bound(a.delay_s - b.delay_s, a.power - b.power)));
+    const guardBand =
+      bound(atStart_s, insidePower - before.mean) +
+      bound(atEnd_s, insidePower - after.mean) +
+      switches * Math.max(0, ...perSwitch);
+    const most = Math.max(Math.abs(insidePower), Math.abs(before.mean), Math.abs(after.mean));
+    return { guardBand, proportional: guardBand + Math.abs(short_s) * most };
   }
 
   /** Standard error and trend of the power outside, carried over the `reach` samples of the guard, in J. */
@@ -497,6 +645,133 @@ export class StreamSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     const drift = Math.abs(slope) > 2 * slopeError ? trend : 0;
     return reach * (meanError + drift) * this.#dt_s;
   }
+}
+
+/** What happens to the windows of a ranged slicer, in order. */
+type WindowEvent =
+  | { kind: 'open'; tick: number; u_ticks: number | null }
+  | { kind: 'close'; tick: number; window: Window }
+  | { kind: 'cancel' };
+
+/**
+ * A stream whose ranges have delays of their own. Windows and samples wait until the ranges of the samples around an edge
+ * tell its delay; from there on it is a plain slicer, whose slices are the same whenever its windows are told.
+ */
+class RangedSlicer implements WindowSlicer {
+  readonly #slicer: StreamSlicer;
+  readonly #track: RangeTrack;
+  /** How far before a promise the guard of a window may reach, in ticks. */
+  readonly #margin_ticks: number;
+  #events: WindowEvent[] = [];
+  #event = 0;
+  /** Of windows that were all given at once, those that are no events yet. */
+  readonly #given: Window[];
+  #nextGiven = 0;
+  /** No edge before this tick will be told. */
+  #promised: number;
+  /** Where the last edge showed: the next one shows no earlier. */
+  #last = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    stream: StreamInfo,
+    windows: Window[] | null,
+    tickHz: number,
+    mode: SlicingMode,
+    lookBack: number | undefined,
+  ) {
+    this.#slicer = new StreamSlicer(stream, null, tickHz, mode, lookBack);
+    this.#track = new RangeTrack(stream, tickHz, stream.ticksPerSample!);
+    const { least_ticks, most_ticks } = this.#track;
+    this.#margin_ticks = 3 * (most_ticks - least_ticks) + guardSamples * stream.ticksPerSample!;
+    this.#given = windows ?? [];
+    this.#promised = windows === null ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  }
+
+  get totals() {
+    return this.#slicer.totals;
+  }
+
+  get late() {
+    return this.#slicer.late;
+  }
+
+  openWindow(startTick: number, u_ticks: number | null): void {
+    this.#events.push({ kind: 'open', tick: startTick, u_ticks });
+  }
+
+  closeWindow(window: Window): void {
+    this.#events.push({ kind: 'close', tick: window.endTick, window });
+  }
+
+  cancelWindow(): void {
+    this.#events.push({ kind: 'cancel' });
+  }
+
+  promise(tick: number): WindowSlice[] {
+    this.#promised = Math.max(this.#promised, tick);
+    return this.#goOn();
+  }
+
+  push(chunk: SampleBlock | Gap): WindowSlice[] {
+    this.#track.add(chunk);
+    const slices = this.#slicer.push(chunk);
+    for (const slice of this.#goOn()) slices.push(slice);
+    return slices;
+  }
+
+  end(): WindowSlice[] {
+    this.#track.end();
+    const slices = this.#goOn();
+    for (const slice of this.#slicer.end()) slices.push(slice);
+    return slices;
+  }
+
+  /** Hands on the edges whose delays are known, and promises that no earlier ones will come. */
+  #goOn(): WindowSlice[] {
+    let event = this.#head();
+    while (event !== undefined && this.#handOn(event)) {
+      this.#event++;
+      event = this.#head();
+    }
+    const from = event === undefined || event.kind === 'cancel' ? this.#promised : Math.min(event.tick, this.#promised);
+    this.#track.forget(Math.max(from, this.#slicer.behindTick - this.#track.most_ticks));
+    return this.#slicer.promise(from + this.#track.least_ticks - this.#margin_ticks);
+  }
+
+  #head(): WindowEvent | undefined {
+    if (this.#event < this.#events.length) return this.#events[this.#event];
+    this.#events = [];
+    this.#event = 0;
+    for (const to = this.#nextGiven + forgetPlans; this.#nextGiven < to; this.#nextGiven++) {
+      const window = this.#given[this.#nextGiven];
+      if (window === undefined) break;
+      this.openWindow(window.startTick, window.u_ticks);
+      this.closeWindow(window);
+    }
+    return this.#events[0];
+  }
+
+  /** @returns false while the delay of the event's edge is not known */
+  #handOn(event: WindowEvent): boolean {
+    if (event.kind === 'cancel') {
+      this.#slicer.cancelWindow();
+      return true;
+    }
+    const found = this.#track.delayAt(event.tick);
+    if (found === null) return false;
+    // A flank cannot show before the one in front of it: a range that swallows it leaves that much doubt.
+    const hidden = Math.max(0, this.#last - (event.tick + found.ticks));
+    const delay = { ...found, ticks: found.ticks + hidden, doubt_ticks: Math.max(found.doubt_ticks, hidden) };
+    this.#last = event.tick + delay.ticks;
+    if (event.kind === 'open') this.#slicer.openWindow(event.tick, event.u_ticks, delay);
+    else this.#slicer.closeWindow(event.window, delay);
+    return true;
+  }
+}
+
+/** Standard uncertainty of a delayed edge in ticks: its own, that of the delay, and the doubt of which range it is. */
+function edge_u_ticks(u_ticks: number | null, delay: EdgeDelay): number {
+  return Math.hypot(u_ticks ?? 0, delay.u_ticks ?? 0, delay.doubt_ticks / Math.sqrt(3));
 }
 
 /** Position behind a chunk; a gap of unknown length ends where it begins. */

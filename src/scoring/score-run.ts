@@ -286,7 +286,7 @@ async function edgesOn(
     alignments.push(alignment);
     const mapped = all.filter((edge) => edge.clock === id).map((edge) => mapEdge(edge, alignment.model));
     // A recording goes on before and after the trace: what it shows there belongs to no window.
-    const isFile = alignment.model.from.kind === 'file';
+    const isFile = clockOf(recording, id).kind === 'file';
     const extent = isFile ? await extentOf(recording, stream) : { from: -Infinity, to: Infinity };
     edges.push(...mapped.filter(({ tick }) => tick >= extent.from && tick <= extent.to));
   }

@@ -291,6 +291,7 @@ const windowTruth = z.object({
   outsidePower_W: z.number(),
   noise_rel: z.number(),
   resolution_rel: z.number(),
+  late_s: z.number().optional(),
 }) satisfies z.ZodType<WindowTruth>;
 
 /** The truth of each window: `plant` lines `m-truth-[{...}]`. */

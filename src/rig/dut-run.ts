@@ -8,8 +8,9 @@ import type { Chunk, LogLine } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
 import { type OpenDut, openDut } from './dut-connection.ts';
 import { type Inputs, inputsOf, simulatedMark } from './dut-inputs.ts';
-import { type DutWorld, MessageWorld } from './dut-world.ts';
+import { MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
+import { RemoteWorld } from './remote-world.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 import { setUpTrigger, type TriggerSetup } from './trigger-setup.ts';
@@ -20,8 +21,6 @@ const leastInferences = 10;
 const windowsOfEnergyRun = 5;
 
 export interface DutRunOptions {
-  /** Where the trigger edges and the current of an emulated DUT show; absent: the messages of the DUT stand in for them. */
-  world?: DutWorld;
   /** Name and version of the program, for the log. */
   version: string;
   /** Told what the run waits for. */
@@ -45,8 +44,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       remedy: 'choose kws01, ic01, ad01 or vww01',
     });
   }
-  const ownWorld = options.world === undefined ? new MessageWorld(rig) : null;
-  const world = options.world ?? ownWorld!.world;
+  const world = await worldOf(rig);
   const measurement = await measurementOf(rig, world);
   let dut: OpenDut | null = null;
   try {
@@ -75,7 +73,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     const plan: RunPlan = { ...basis, inferencesPerWindow: inferences };
     const trigger = setUpTrigger(rig, dut, plan, leastWindow_s, options.onNotice ?? (() => {}));
     const description = trigger?.source.describe();
-    const isFollowingMessages = ownWorld !== null && measurement.isInWorld;
+    const isFollowingMessages = !world.isExact && measurement.isInWorld;
     const opened = dut;
     const simulated = measurement.simulated || identity.name.startsWith(simulatedMark);
     return {
@@ -113,7 +111,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       ...(trigger?.late && { lateEdges: trigger.late.edges }),
       chunks$: new Observable((subscriber) => {
         const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, subscriber);
-        const heard = ownWorld === null ? null : (line: LogLine) => ownWorld.heard(line);
+        const heard = world instanceof MessageWorld ? (line: LogLine) => world.heard(line) : null;
         void run.play(heard);
         return () => run.end();
       }),
@@ -123,6 +121,12 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     await measurement.close();
     throw error;
   }
+}
+
+/** An emulated DUT tells what it draws, where somebody simulates an instrument; of others nothing but the messages is known. */
+async function worldOf(rig: Rig): Promise<MessageWorld | RemoteWorld> {
+  const served = rig.instrument.connection === 'emulated' ? await RemoteWorld.find(rig) : null;
+  return served ?? new MessageWorld(rig);
 }
 
 async function measuredInferences(client: DutClient, inputs: Inputs, inputBytes: number): Promise<number> {

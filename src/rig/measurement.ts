@@ -9,9 +9,9 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, StreamInfo } from '../signal/types.ts';
-import { realTime, wait } from '../transport/time.ts';
+import { realTime, type TimeSource, wait } from '../transport/time.ts';
 import type { DutWorld } from './dut-world.ts';
-import { assertTriggerFits, instrumentFacts, runChunk } from './instrument-run.ts';
+import { assertTriggerFits, emulatedTruth, instrumentFacts, runChunk } from './instrument-run.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import { outside_s, truthLine } from './virtual-rig.ts';
 
@@ -36,28 +36,36 @@ export interface Measurement extends InstrumentControls {
 }
 
 /**
- * The instrument of a rig.
+ * The instrument of a rig, which closes the world when it is closed itself.
  * @throws UsageError, DeviceError as the instrument does
  */
 export async function measurementOf(rig: Rig, world: DutWorld): Promise<Measurement> {
-  if (rig.instrument.family === 'virtual') return new VirtualMeasurement(rig, world);
-  const family = await instrumentFamilies[rig.instrument.family]();
-  const measurement = new DriverMeasurement(rig, family, await connected(rig, family, world), world);
+  let measurement: DriverMeasurement | null = null;
   try {
+    if (rig.instrument.family === 'virtual') return new VirtualMeasurement(rig, world);
+    const family = await instrumentFamilies[rig.instrument.family]();
+    const time = rig.instrument.connection === 'emulated' ? new WorldTime(world) : realTime;
+    measurement = new DriverMeasurement(rig, family, await connected(rig, family, world, time), world, time);
     await measurement.open();
     return measurement;
   } catch (error) {
-    await measurement.close();
+    await measurement?.close();
+    world.close();
     throw error;
   }
 }
 
-async function connected(rig: Rig, family: InstrumentFamily, world: DutWorld): Promise<PowerInstrument<never>> {
+async function connected(
+  rig: Rig,
+  family: InstrumentFamily,
+  world: DutWorld,
+  time: TimeSource,
+): Promise<PowerInstrument<never>> {
   const { connection } = rig.instrument;
   if (connection === 'emulated') {
     const { instrument } = family.emulate({
       source: world.plant,
-      time: realTime,
+      time,
       sourceStart_ns: world.start_ns,
       inputs: [rig.trigger.channel],
     });
@@ -73,9 +81,39 @@ async function connected(rig: Rig, family: InstrumentFamily, world: DutWorld): P
   });
 }
 
-/** How far behind the present the plant is read: what the DUT does reaches it at most this late. */
+/** How far behind the present the plant is read; emulated instruments may look ahead by less than this. */
 const behind_s = 0.03;
+/** A world that stands still is looked at this often. */
+const stillEvery_ms = 2;
+
+/** Real time, a little behind, that stands still where the world has not been told yet what happens: so nobody reads too early. */
+class WorldTime implements TimeSource {
+  readonly #world: DutWorld;
+
+  constructor(world: DutWorld) {
+    this.#world = world;
+  }
+
+  now_ns(): number {
+    const { start_ns } = this.#world;
+    return Math.min(realTime.now_ns(), start_ns + this.#world.settled_s() * 1e9) - behind_s * 1e9;
+  }
+
+  after(delay_ms: number, callback: () => void): () => void {
+    const due_ns = this.now_ns() + delay_ms * 1e6;
+    let timer: NodeJS.Timeout;
+    const look = () => {
+      const left_ms = (due_ns - this.now_ns()) / 1e6;
+      if (left_ms <= 0) callback();
+      else timer = setTimeout(look, Math.max(stillEvery_ms, left_ms));
+    };
+    timer = setTimeout(look, delay_ms);
+    return () => clearTimeout(timer);
+  }
+}
+
 const pumpEvery_ms = 10;
+const truthsEvery_ms = 100;
 
 /** Windows longer than this have no truth: what lies further back is forgotten. */
 const remembered_s = 600;
@@ -96,6 +134,8 @@ class VirtualMeasurement implements Measurement {
   readonly #voltage_mV: number;
   readonly #timer: NodeJS.Timeout;
   #isTracing = false;
+  /** Windows that began before are none of the trace's. */
+  #traceFrom_s = 0;
   /** First tick that belongs to the trace. */
   #first: number | null = null;
   #windows: InferenceWindow[] = [];
@@ -123,6 +163,7 @@ class VirtualMeasurement implements Measurement {
     this.facts = { ...this.#instrument.identity, simulated: true, rate_Hz };
     this.#voltage_mV = (rig.supply?.voltage_V ?? 0) * 1000;
     this.#timer = setInterval(() => this.#pump(), pumpEvery_ms);
+    world.onLost((error) => this.chunks$.error(error));
   }
 
   zero_ns(): number {
@@ -139,6 +180,7 @@ class VirtualMeasurement implements Measurement {
     if (on) {
       this.#pump();
       this.#isTracing = true;
+      this.#traceFrom_s = this.#now_s();
     } else {
       await this.settle();
       this.#isTracing = false;
@@ -160,6 +202,7 @@ class VirtualMeasurement implements Measurement {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#world.power(false);
+    this.#world.close();
     this.chunks$.complete();
   }
 
@@ -169,14 +212,14 @@ class VirtualMeasurement implements Measurement {
 
   #pump(): void {
     const instrument = this.#instrument;
-    const until_s = this.#now_s() - behind_s;
+    const until_s = Math.min(this.#now_s() - behind_s, this.#world.settled_s());
     while (instrument.nextBlockEnd_s <= until_s) {
       for (const chunk of instrument.readBlock(instrument.nextBlockEnd_s)) this.#pass(chunk);
     }
     this.#windows.push(...this.#world.takeWindows());
     const settled_s = Math.min(instrument.sampled_s, this.#world.plant.horizon_s) - outside_s;
     for (const window of this.#windows) {
-      if (window.end_s > settled_s || !this.#isTracing) continue;
+      if (window.end_s > settled_s || !this.#isTracing || window.start_s < this.#traceFrom_s) continue;
       this.chunks$.next(truthLine(this.#world.plant, instrument, window));
     }
     this.#windows = this.#windows.filter(({ end_s }) => end_s > settled_s);
@@ -222,15 +265,25 @@ class DriverMeasurement implements Measurement {
   readonly #family: InstrumentFamily;
   readonly #instrument: PowerInstrument<never>;
   readonly #world: DutWorld;
+  readonly #time: TimeSource;
   #zero_ns: number | null = null;
+  #truths: NodeJS.Timeout | null = null;
+  #windows: InferenceWindow[] = [];
 
-  constructor(rig: Rig, family: InstrumentFamily, instrument: PowerInstrument<never>, world: DutWorld) {
+  constructor(
+    rig: Rig,
+    family: InstrumentFamily,
+    instrument: PowerInstrument<never>,
+    world: DutWorld,
+    time: TimeSource,
+  ) {
     this.name = family.id;
     this.isInWorld = rig.instrument.connection === 'emulated';
     this.#rig = rig;
     this.#family = family;
     this.#instrument = instrument;
     this.#world = world;
+    this.#time = time;
   }
 
   async open(): Promise<void> {
@@ -248,6 +301,7 @@ class DriverMeasurement implements Measurement {
       next: (chunk) => this.chunks$.next(runChunk(chunk, this.clocks)),
       error: (error) => this.chunks$.error(error),
     });
+    this.#world.onLost((error) => this.chunks$.error(error));
   }
 
   zero_ns(): number | null {
@@ -267,9 +321,12 @@ class DriverMeasurement implements Measurement {
   async trace(on: boolean): Promise<void> {
     if (on) {
       await this.#instrument.start();
-      this.#zero_ns = realTime.now_ns();
+      this.#zero_ns = this.#time.now_ns();
+      if (this.isInWorld) this.#truths = setInterval(() => this.#tellTruths(), truthsEvery_ms);
     } else {
       await this.#instrument.stop();
+      this.#tellTruths();
+      if (this.#truths !== null) clearInterval(this.#truths);
     }
   }
 
@@ -280,8 +337,23 @@ class DriverMeasurement implements Measurement {
   async settle(): Promise<void> {}
 
   async close(): Promise<void> {
+    if (this.#truths !== null) clearInterval(this.#truths);
     await this.#instrument.close();
     this.#world.power(false);
+    this.#world.close();
     this.chunks$.complete();
+  }
+
+  /** The truth of each window that lies wholly behind. */
+  #tellTruths(): void {
+    const { plant, start_ns } = this.#world;
+    const zero_s = ((this.#zero_ns ?? 0) - start_ns) / 1e9;
+    this.#windows.push(...this.#world.takeWindows().filter(({ start_s }) => start_s >= zero_s));
+    while (this.#windows.length > 0 && this.#windows[0]!.end_s + outside_s < plant.horizon_s) {
+      const line = emulatedTruth(plant, this.#family, this.#windows.shift()!, this.#world.takeLateness_s());
+      this.chunks$.next({ ...line, time_s: line.time_s - zero_s });
+    }
+    const settled_s = Math.min(plant.horizon_s, this.#windows[0]?.start_s ?? Number.POSITIVE_INFINITY);
+    if (settled_s > remembered_s) plant.forget(settled_s - remembered_s);
   }
 }

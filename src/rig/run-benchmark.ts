@@ -10,7 +10,6 @@ import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
 import { DeviceError, JoulemarkError, RefusalError, UsageError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
-import type { DutWorld } from './dut-world.ts';
 import { exportEnergyRunner } from './energyrunner-export.ts';
 import type { Rig } from './rig-file.ts';
 import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
@@ -39,8 +38,6 @@ export interface RunOptions {
   onNotice?: (text: string) => void;
   /** Private key (PEM) that signs the run. */
   privateKey?: string;
-  /** What an emulated DUT on a serial port does to the world; absent: its messages stand in for it. */
-  dutWorld?: DutWorld;
 }
 
 export interface RunOutcome {
@@ -282,7 +279,6 @@ async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
   return dutRun(rig, {
     ...preparationOf(options),
     ...(options.onNotice === undefined ? {} : { onNotice: options.onNotice }),
-    ...(options.dutWorld === undefined ? {} : { world: options.dutWorld }),
   });
 }
 

@@ -149,6 +149,11 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const profile = plan.profile === null ? null : findProfile(plan.profile);
   const truths: WindowTruth[] = [];
   for await (const truth of recording.truth()) truths.push(truth);
+  for (const [index, { late_s }] of truths.entries()) {
+    if (late_s === undefined) continue;
+    const text = `window ${index}: something in or before it was moved by up to ${(late_s * 1e3).toPrecision(3)} ms`;
+    warnings.push(warning('simulation.late', text));
+  }
   const dt_s = stream.ticksPerSample === null ? covered_s / Math.max(1, samples) : stream.ticksPerSample / clock.tickHz;
   const windows: MeasuredWindow[] = [];
   for (const slice of slices) {

@@ -65,6 +65,8 @@ export interface WindowTruth {
   noise_rel: number;
   /** The instrument's resolution over the mean reading. */
   resolution_rel: number;
+  /** The simulated world was told of something so much too late and moved it; absent where it was not. */
+  late_s?: number;
 }
 
 /**

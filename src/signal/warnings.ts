@@ -22,6 +22,7 @@ export const warningCatalogue = {
   'window.too-short': 'A window is shorter than the benchmark demands.',
   'window.missing-samples': 'Samples are missing inside a window.',
   'trigger.coarse': 'The windows follow the messages of the device under test, not edges of a pin.',
+  'simulation.late': 'The emulated device under test told of edges or currents too late; they were moved.',
   'clock.skew': 'The clock of the instrument and the clock of the host run at different rates.',
   'clock.offset-unknown': 'Edges and samples are related by arrival times whose latency has no declared bound.',
   'clock.contradiction': 'Two ways of relating the clock of the edges to that of the samples disagree.',

@@ -1,10 +1,8 @@
-import type { Plant } from '../../plant/plant.ts';
 import type { Random } from '../../plant/random.ts';
 import type { Polarity } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { virtualCurrents_A } from '../virtual/benchmarks.ts';
-import { PlantDriver } from './plant-driver.ts';
 
 /** What an emulated DUT computes. */
 export interface EmulatedNetwork {
@@ -36,6 +34,19 @@ export type DutFault =
       text?: string;
     };
 
+/**
+ * Takes what the DUT does outside its port: its current and its trigger line. Times are in s since the DUT was made, in time order;
+ * they may lie ahead, until `cancelAfter` takes back what was said for later.
+ */
+export interface DutOutside {
+  /** The current has this level from `at_s` on. */
+  level(at_s: number, current_A: number): void;
+  edge(at_s: number, polarity: Polarity): void;
+  cancelAfter(at_s: number): void;
+  /** The inferences between two timestamps are decided. */
+  window(window: EmulatedWindow): void;
+}
+
 export interface DutEmulatorOptions {
   network: EmulatedNetwork;
   mode: 'energy' | 'performance';
@@ -48,8 +59,9 @@ export interface DutEmulatorOptions {
   boot_s?: number;
   /** How long the trigger line stays low in energy mode. */
   pulse_s?: number;
-  /** What its current and its trigger line show, from `time` 0 of the plant = the making of the emulator. */
-  plant?: { plant: Plant; channel: string };
+  outside?: DutOutside;
+  /** Called at `start` and `stop`, between which a streaming DUT listens, with its own time in s. */
+  onListen?: (isListening: boolean, time_s: number) => void;
   /** Called for each edge of its trigger line, with its own time in s; it may lie ahead. */
   onEdge?: (polarity: Polarity, time_s: number) => void;
   faults?: readonly DutFault[];
@@ -69,8 +81,6 @@ const bufferBytes = 27_648;
 const firmware = 'ULPMark for tinyML Firmware V0.0.1';
 /** Waiting for less than this costs more than it takes. */
 const shortestWait_s = 1e-3;
-/** Timestamps are said this much ahead, so that no reader of the plant has passed them already. */
-const plantLead_s = 0.01;
 
 const helpLines = [
   firmware,
@@ -101,35 +111,43 @@ export class DutEmulator {
   input = new Uint8Array();
   /** How often it booted. */
   boots = 0;
+  /** Its time 0 on the clock of `time`. */
+  readonly start_ns: number;
 
   readonly #stream: ByteStream;
   readonly #options: DutEmulatorOptions;
   readonly #time: TimeSource;
-  readonly #start_ns: number;
-  readonly #driver: PlantDriver | null;
+  readonly #outside: DutOutside | null;
   readonly #secondsPerCharacter: number;
   readonly #removeListener: () => void;
   readonly #timesLeft = new Map<DutFault, number>();
   /** Its own time up to which everything is decided. */
   #cursor_s = 0;
+  #isOn = true;
+  #isBusy = false;
   #isListening = false;
   #isStopped = false;
   #command = '';
   #commands: { text: string; end_s: number }[] = [];
+  /** Ends the wait for a command. */
   #wake: (() => void) | null = null;
+  /** Ends the wait for a time. */
+  #skip: (() => void) | null = null;
   #receivedUntil_s = 0;
   #buffer = new Uint8Array();
   #filled = 0;
   #answer: string[] = [];
   #generation = 0;
+  /** When it began to listen; null while it does not. */
+  #listening_s: number | null = null;
 
   /** @param stream the device's side of the wire */
   constructor(stream: ByteStream, options: DutEmulatorOptions) {
     this.#stream = stream;
     this.#options = options;
     this.#time = options.time ?? realTime;
-    this.#start_ns = this.#time.now_ns();
-    this.#driver = options.plant ? new PlantDriver(options.plant.plant, virtualCurrents_A.boot) : null;
+    this.start_ns = this.#time.now_ns();
+    this.#outside = options.outside ?? null;
     const baud = options.baud === undefined ? (options.mode === 'energy' ? 9600 : 115_200) : options.baud;
     this.#secondsPerCharacter = baud === null ? 0 : 10 / baud;
     for (const fault of options.faults ?? []) {
@@ -142,41 +160,55 @@ export class DutEmulator {
     void this.#live();
   }
 
+  get isOn(): boolean {
+    return this.#isOn;
+  }
+
+  /** Up to here everything is decided: nothing that it says from now on lies earlier. */
+  get settled_s(): number {
+    const now_s = this.#now_s();
+    if (!this.#isOn || this.#isStopped) return now_s;
+    if (this.#isBusy) return Math.min(now_s, this.#cursor_s);
+    return Math.min(now_s, this.#commands[0]?.end_s ?? now_s);
+  }
+
   /** Takes power: it boots, wherever it was. */
   powerOn(): void {
+    this.#isOn = true;
     this.#restart();
   }
 
   powerOff(): void {
-    this.#generation++;
-    this.#isListening = false;
-    this.#driver?.cancelAfter(this.#now_s());
-    this.#driver?.level(this.#now_s(), 0);
-    this.#wake?.();
+    this.#isOn = false;
+    this.#restart();
+    this.#outside?.level(this.#cursor_s, 0);
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#removeListener();
+    this.#skip?.();
     this.#wake?.();
   }
 
   #now_s(): number {
-    return (this.#time.now_ns() - this.#start_ns) / 1e9;
+    return (this.#time.now_ns() - this.start_ns) / 1e9;
   }
 
   async #live(): Promise<void> {
     for (let begun = -1; !this.#isStopped; ) {
       try {
+        this.#isBusy = true;
         if (begun !== this.#generation) {
           begun = this.#generation;
-          await this.#boot();
+          if (this.#isOn) await this.#boot();
         }
         const command = this.#commands.shift();
         if (command) {
           this.#cursor_s = Math.max(this.#cursor_s, command.end_s);
           await this.#execute(command.text);
         } else {
+          this.#isBusy = false;
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
@@ -192,8 +224,9 @@ export class DutEmulator {
     this.#isListening = false;
     this.#commands = [];
     this.#command = '';
-    this.#driver?.cancelAfter(this.#now_s());
+    this.#outside?.cancelAfter(this.#now_s());
     this.#cursor_s = this.#now_s();
+    this.#skip?.();
     this.#wake?.();
   }
 
@@ -216,7 +249,7 @@ export class DutEmulator {
   }
 
   #receive(chunk: Uint8Array): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped || !this.#isOn) return;
     if (this.#faults('echo').length > 0) void this.#stream.write(chunk).catch(() => {});
     for (const byte of chunk) {
       this.#receivedUntil_s = Math.max(this.#receivedUntil_s, this.#now_s()) + this.#secondsPerCharacter;
@@ -235,7 +268,7 @@ export class DutEmulator {
   async #execute(text: string): Promise<void> {
     const words = text.split(' ').filter((word) => word !== '');
     const word = words[0] ?? '';
-    this.#driver?.level(this.#cursor_s, virtualCurrents_A.uartReply);
+    this.#outside?.level(this.#cursor_s, virtualCurrents_A.uartReply);
     for (const { delay_s } of this.#faults('slow')) await this.#spend(delay_s, virtualCurrents_A.idle);
     // `db load` is a step of its own; the blocks after it are another.
     const step = word === 'db' && words[1] !== undefined && /^(?:load|print)$/.test(words[1]) ? `db ${words[1]}` : word;
@@ -286,16 +319,29 @@ export class DutEmulator {
       case 'start':
         await this.#say('Listening for I2S data ... ');
         await this.#say('DMA receive initiated.');
-        await this.#timestamp();
+        this.#listening_s = await this.#timestamp();
+        this.#options.onListen?.(true, this.#listening_s);
         return;
       case 'stop':
-        await this.#timestamp();
+        await this.#stopListening();
         await this.#say('Streaming stopped.');
         await this.#say('target activations: ');
         return this.#say('[]');
       default:
         return this.#say(`e-[Unknown command: ${text}]`);
     }
+  }
+
+  /** The whole time from `start` to `stop` counts as one inference. */
+  async #stopListening(): Promise<void> {
+    const end_s = await this.#timestamp();
+    if (this.#listening_s !== null) {
+      const window = { start_s: this.#listening_s, end_s, inferences: 1 };
+      this.windows.push(window);
+      this.#outside?.window(window);
+    }
+    this.#listening_s = null;
+    this.#options.onListen?.(false, end_s);
   }
 
   async #db(words: string[]): Promise<void> {
@@ -350,7 +396,9 @@ export class DutEmulator {
     const start_s = await this.#timestamp();
     for (let k = 0; k < inferences; k++) this.#inference();
     const end_s = await this.#timestamp();
-    this.windows.push({ start_s, end_s, inferences });
+    const window = { start_s, end_s, inferences };
+    this.windows.push(window);
+    this.#outside?.window(window);
     this.#answer = network.answer(this.input);
     await this.#say('m-infer-done');
     await this.#say(`m-results-[${this.#answer.join(',')}]`);
@@ -362,7 +410,7 @@ export class DutEmulator {
     const start_s = this.#cursor_s;
     let from_s = start_s;
     for (const { share, current_A } of phases) {
-      this.#driver?.level(from_s, current_A);
+      this.#outside?.level(from_s, current_A);
       from_s += share * inference_s;
     }
     this.#cursor_s = start_s + inference_s;
@@ -370,7 +418,7 @@ export class DutEmulator {
 
   /** @returns the time of the timestamp */
   async #timestamp(): Promise<number> {
-    this.#cursor_s = Math.max(this.#cursor_s, this.#now_s() + (this.#driver ? plantLead_s : 0));
+    this.#cursor_s = Math.max(this.#cursor_s, this.#now_s());
     const at_s = this.#cursor_s;
     if (this.#options.mode === 'energy') this.#pulse();
     else await this.#say(`m-lap-us-${this.#counter_us()}`);
@@ -381,11 +429,8 @@ export class DutEmulator {
   #pulse(): void {
     const at_s = this.#cursor_s;
     const end_s = at_s + (this.#options.pulse_s ?? 50e-6);
-    const { plant } = this.#options;
-    if (plant) {
-      this.#driver!.edge(at_s, plant.channel, 'fall');
-      this.#driver!.edge(end_s, plant.channel, 'rise');
-    }
+    this.#outside?.edge(at_s, 'fall');
+    this.#outside?.edge(end_s, 'rise');
     this.#options.onEdge?.('fall', at_s);
     this.#options.onEdge?.('rise', end_s);
     this.#cursor_s = end_s;
@@ -397,13 +442,13 @@ export class DutEmulator {
   }
 
   #idle(): void {
-    this.#driver?.level(this.#cursor_s, virtualCurrents_A.idle);
+    this.#outside?.level(this.#cursor_s, virtualCurrents_A.idle);
   }
 
   /** Draws `current_A` for a while. */
   async #spend(duration_s: number, current_A: number): Promise<void> {
     this.#cursor_s = Math.max(this.#cursor_s, this.#now_s());
-    this.#driver?.level(this.#cursor_s, current_A);
+    this.#outside?.level(this.#cursor_s, current_A);
     this.#cursor_s += duration_s;
     await this.#reach(this.#cursor_s);
   }
@@ -414,7 +459,11 @@ export class DutEmulator {
     const wait_s = until_s - this.#now_s();
     if (wait_s >= shortestWait_s) {
       await new Promise<void>((resolve) => {
-        this.#time.after(wait_s * 1000, resolve);
+        const cancel = this.#time.after(wait_s * 1000, resolve);
+        this.#skip = () => {
+          cancel();
+          resolve();
+        };
       });
     }
     if (this.#isStopped || generation !== this.#generation) throw new Interrupted();
@@ -425,7 +474,7 @@ export class DutEmulator {
     const isMerged = this.#faults('lost-line-end').some(({ probability }) => this.#draw() < probability);
     const bytes = Buffer.from(`${line}${isMerged ? '' : '\r\n'}`, 'latin1');
     this.#cursor_s = Math.max(this.#cursor_s, this.#now_s());
-    this.#driver?.level(this.#cursor_s, virtualCurrents_A.uartReply);
+    this.#outside?.level(this.#cursor_s, virtualCurrents_A.uartReply);
     this.#cursor_s += bytes.length * this.#secondsPerCharacter;
     await this.#reach(this.#cursor_s);
     await this.#send(this.#garbled(bytes));

@@ -5,16 +5,19 @@ type Item = { at_s: number; current_A: number } | { at_s: number; channel: strin
 
 /** Pulses up to this long keep their length. */
 const keptPulse_s = 1e-3;
+/** Times that travel as nanoseconds are rounded by less than this. */
+const rounding_s = 1e-9;
 
 /**
  * Lets a DUT that lives in real time drive a plant: it says ahead what happens when, and the plant is settled as far as its readers
- * ask. What readers have seen never changes: an item that comes too late happens at the horizon.
+ * ask. What readers have seen never changes: an item that comes too late happens at the horizon, and is told of.
  */
 export class PlantDriver {
   readonly plant: Plant;
   #items: Item[] = [];
   #next = 0;
   #current_A: number;
+  #lateness_s = 0;
   /** The last edge of each channel: when it should have been, and when it was. */
   readonly #last = new Map<string, { polarity: Polarity; wanted_s: number; at_s: number }>();
 
@@ -23,6 +26,11 @@ export class PlantDriver {
     this.plant = plant;
     this.#current_A = current_A;
     plant.onDemand((until_s) => this.#settle(until_s));
+  }
+
+  /** How many items wait for a reader. */
+  get ahead(): number {
+    return this.#items.length - this.#next;
   }
 
   /** The current has this level from `at_s` on. Items are given in time order. */
@@ -40,15 +48,24 @@ export class PlantDriver {
     this.#next = 0;
   }
 
+  /** By how much the latest item since the last call was moved; 0 where none was. */
+  takeLateness_s(): number {
+    const lateness_s = this.#lateness_s;
+    this.#lateness_s = 0;
+    return lateness_s;
+  }
+
   #settle(until_s: number): void {
     const { plant } = this;
     for (; this.#next < this.#items.length; this.#next++) {
       const item = this.#items[this.#next]!;
       const at_s = Math.max(this.#timeOf(item), plant.horizon_s);
       if (at_s >= until_s) break;
+      const late_s = at_s - item.at_s;
+      if (late_s > rounding_s) this.#lateness_s = Math.max(this.#lateness_s, late_s);
       plant.hold(at_s, this.#current_A);
       if ('current_A' in item) this.#current_A = item.current_A;
-      else if (this.#last.get(item.channel)?.polarity !== item.polarity) {
+      else if (plant.levelAt(item.channel, plant.horizon_s) !== (item.polarity === 'rise')) {
         // A pulse whose end was cancelled leaves the line where it is.
         this.#last.set(item.channel, { polarity: item.polarity, wanted_s: item.at_s, at_s });
         plant.edge(at_s, item.channel, item.polarity);

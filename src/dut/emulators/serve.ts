@@ -6,6 +6,7 @@ import { virtualBenchmarks } from '../virtual/benchmarks.ts';
 import { DutEmulator, type DutFault } from './dut.ts';
 import { IoManagerEmulator } from './io-manager.ts';
 import { emulatedNetwork } from './networks.ts';
+import { WorldServer } from './world-server.ts';
 
 /** What goes wrong on request; a name that ends in `=` takes a number, one that ends in `@` a command. */
 const dutFaults = {
@@ -36,6 +37,7 @@ export const ioManagerKinds = ['uno', 'interface-board'] as const;
 
 /**
  * Serves an emulated DUT on a PTY until it is closed; with `ioManager`, the port is that of an IO manager with the DUT behind it.
+ * What the DUT does outside its port is served beside it (`world-messages.ts`).
  * @throws UsageError for an unknown model or fault; DeviceError where there are no PTYs
  */
 export async function serveDut(options: {
@@ -57,6 +59,7 @@ export async function serveDut(options: {
   const faults = options.faults.map(parseDutFault);
   const pty = await openPty();
   const { ioManager } = options;
+  const world = new WorldServer();
   const [boardSide, dutSide] = memoryPair('DUT behind the IO manager');
   const board = ioManager === undefined ? null : new IoManagerEmulator(pty.device, boardSide, { kind: ioManager });
   const emulator = new DutEmulator(board === null ? pty.device : dutSide, {
@@ -64,13 +67,24 @@ export async function serveDut(options: {
     mode: options.mode,
     faults,
     random: new Random(1),
+    outside: world,
     onEdge: (polarity, time_s) => board?.edge(polarity, time_s),
   });
+  try {
+    await world.listen(pty.path, emulator);
+  } catch (error) {
+    emulator.stop();
+    await pty.device.close();
+    throw error;
+  }
+  // Without its port there is no device, and the port's name may be another's soon.
+  void pty.device.closed.then(() => world.close());
   return {
     address: pty.path,
     close: async () => {
       emulator.stop();
       board?.stop();
+      await world.close();
       await pty.device.close();
     },
   };

@@ -199,6 +199,7 @@ function ratioText(run: NamedRun, reference: NamedRun | null): string {
 
 function accuracyText(accuracy: ScoreDocument['accuracy']): string {
   if (accuracy?.top1_pct != null) return `top-1 ${formatPercent(accuracy.top1_pct / 100)}`;
+  if (accuracy?.f1 != null) return `F1 ${formatSi(accuracy.f1, '', { digits: 3 })}`;
   if (accuracy?.auc != null) return `AUC ${formatSi(accuracy.auc, '', { digits: 3 })}`;
   return 'unknown';
 }

@@ -4,7 +4,7 @@ import { quantileOfSorted } from '../stats/quantile.ts';
 
 /** A figure that stands at the top of a report. */
 export interface HeadlineFigure {
-  id: 'energyPerInference' | 'throughput' | 'inferencesPerJoule' | 'top1' | 'auc';
+  id: 'energyPerInference' | 'throughput' | 'inferencesPerJoule' | 'power' | 'top1' | 'auc' | 'f1';
   label: string;
   value: number | null;
   unit: string;
@@ -18,8 +18,10 @@ const QUANTITY_OF = {
   energyPerInference: { unit: 'J', factor: 1e6 },
   throughput: { unit: '1/s', factor: 1 },
   inferencesPerJoule: { unit: '1/J', factor: 1 },
+  power: { unit: 'W', factor: 1e3 },
   top1: { unit: '%', factor: 1 },
   auc: { unit: '', factor: 1 },
+  f1: { unit: '', factor: 1 },
 } as const;
 
 /**
@@ -53,8 +55,11 @@ export function headlineFigures(document: ScoreDocument): HeadlineFigure[] {
       figure('inferencesPerJoule', 'Inferences per joule', median.inferencesPerJoule, 'inf/J'),
     );
   }
+  const power_mW = document.wakeword?.power_mW;
+  if (power_mW != null) figures.push(figure('power', 'Mean power', power_mW, 'mW'));
   if (accuracy?.top1_pct != null) figures.push(figure('top1', 'Top-1 accuracy', accuracy.top1_pct, '%'));
   if (accuracy?.auc != null) figures.push(figure('auc', 'AUC', accuracy.auc, ''));
+  if (accuracy?.f1 != null) figures.push(figure('f1', 'F1', accuracy.f1, ''));
   return figures;
 }
 

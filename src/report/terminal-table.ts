@@ -80,7 +80,7 @@ export function renderScoreTable(document: ScoreDocument, style: TerminalStyle):
       entry(SHORT_LABEL[figure.id], formatWithU(figure.value, figure.u, figure.unit, { digits: 5 }));
     });
     if (document.accuracy !== null && document.accuracy.n > 0)
-      entry('', dim(`accuracy over ${document.accuracy.n} inputs`));
+      entry('', dim(`accuracy over ${document.accuracy.n} ${document.accuracy.f1 === undefined ? 'inputs' : 'words'}`));
   }
 
   if (document.idle !== null) {
@@ -120,8 +120,10 @@ const SHORT_LABEL = {
   energyPerInference: 'Energy/inf',
   throughput: 'Throughput',
   inferencesPerJoule: 'Inf/J',
+  power: 'Power',
   top1: 'Top-1',
   auc: 'AUC',
+  f1: 'F1',
 } as const;
 
 function windowRows(document: ScoreDocument, width: number, paint: { bold: Paint; dim: Paint }): string[] {

@@ -7,7 +7,7 @@ import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
 import { type OpenDut, openDut } from './dut-connection.ts';
-import { type Inputs, inputsOf, simulatedMark } from './dut-inputs.ts';
+import { assertStreamingFits, boardOf, type Inputs, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
 import { MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
 import { RemoteWorld } from './remote-world.ts';
@@ -18,7 +18,6 @@ import { setUpTrigger, type TriggerSetup } from './trigger-setup.ts';
 /** What the benchmarks demand of a window. */
 const leastWindow_s = 10;
 const leastInferences = 10;
-const windowsOfEnergyRun = 5;
 
 export interface DutRunOptions {
   /** Name and version of the program, for the log. */
@@ -37,13 +36,15 @@ export interface DutRunOptions {
  */
 export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSource> {
   const runs = benchmarkRuns[rig.profile];
-  if (runs === undefined || runs.inputBytes === null) {
+  if (runs === undefined) {
     throw new UsageError('rig.profile', {
       where: `profile ${rig.profile}`,
       problem: 'there is no energy run of it for a DUT on a serial port',
-      remedy: 'choose kws01, ic01, ad01 or vww01',
+      remedy: `choose one of ${Object.keys(benchmarkRuns).join(', ')}`,
     });
   }
+  const { inputBytes } = runs;
+  if (inputBytes === null) assertStreamingFits(rig);
   const world = await worldOf(rig);
   const measurement = await measurementOf(rig, world);
   let dut: OpenDut | null = null;
@@ -53,7 +54,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       profile: rig.profile,
       pairing: 'falling-pairs',
       channel,
-      windows: windowsOfEnergyRun,
+      windows: runs.windows,
       holdOff_s: rig.trigger.hold_off_s ?? timestampPulse_s,
       minWidth_s: rig.trigger.min_width_s ?? 0,
       pulse_s: timestampPulse_s,
@@ -62,8 +63,12 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     await measurement.power(true);
     dut = await openDut(rig, 'energy', runs.scores);
     const identity = await dut.client.open();
-    const inputs = await inputsOf(rig, runs.inputBytes, identity.name, windowsOfEnergyRun);
-    const inferences = rig.dut.inferences ?? (await measuredInferences(dut.client, inputs, runs.inputBytes));
+    const inputs =
+      inputBytes === null
+        ? await soundOf(rig, boardOf(dut), identity.name)
+        : await inputsOf(rig, inputBytes, identity.name, runs.windows);
+    const inferences =
+      inputBytes === null ? 1 : (rig.dut.inferences ?? (await measuredInferences(dut.client, inputs, inputBytes)));
     const isRelayed = dut.io !== null;
     const script = makeScript('energy', rig.profile, inputs.list, {
       inferences,
@@ -107,7 +112,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       },
       isVirtualTime: false,
       // Timestamps of that layout are on the clock of its trace.
-      hasEnergyRunnerLayout: trigger === null,
+      hasEnergyRunnerLayout: trigger === null && inputBytes !== null,
       ...(trigger?.late && { lateEdges: trigger.late.edges }),
       chunks$: new Observable((subscriber) => {
         const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, subscriber);

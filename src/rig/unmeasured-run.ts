@@ -7,7 +7,7 @@ import type { RunPlan, UnmeasuredMode } from '../signal/recording.ts';
 import type { Chunk, ClockInfo } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
 import { openDut, unlessInterrupted } from './dut-connection.ts';
-import { inputsOf, simulatedMark } from './dut-inputs.ts';
+import { assertStreamingFits, boardOf, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 
@@ -35,13 +35,15 @@ const lap_u_ticks = 1 / Math.sqrt(12);
 export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: UnmeasuredRunOptions): Promise<RunSource> {
   const runs = benchmarkRuns[rig.profile];
   const profile = findProfile(rig.profile);
-  if (runs === undefined || runs.inputBytes === null || profile === null) {
+  if (runs === undefined || profile === null) {
     throw new UsageError('rig.profile', {
       where: `profile ${rig.profile}`,
       problem: `there is no ${mode} run of it for a DUT on a serial port`,
-      remedy: 'choose kws01, ic01, ad01 or vww01',
+      remedy: `choose one of ${Object.keys(benchmarkRuns).join(', ')}`,
     });
   }
+  const { inputBytes } = runs;
+  if (inputBytes === null) assertStreamingFits(rig);
   if (['auto', 'emulated', 'qemu'].includes(rig.dut.connection)) {
     throw new UsageError('rig.invalid', {
       where: `dut.mode: ${mode}`,
@@ -54,15 +56,14 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
   try {
     const identity = await unlessInterrupted(interrupt, dut.client.open());
     const isAccuracy = mode === 'accuracy';
-    const inputs = await inputsOf(
-      rig,
-      runs.inputBytes,
-      identity.name,
-      isAccuracy ? Number.POSITIVE_INFINITY : runs.windows,
-    );
+    const count = isAccuracy ? Number.POSITIVE_INFINITY : runs.windows;
+    const inputs =
+      inputBytes === null
+        ? await soundOf(rig, boardOf(dut), identity.name)
+        : await inputsOf(rig, inputBytes, identity.name, count);
     const measured = async (): Promise<number | null> => {
-      if (isAccuracy || inputs.list[0] === undefined) return null;
-      await dut.client.load((await inputs.read(inputs.list[0])).subarray(0, runs.inputBytes!));
+      if (isAccuracy || inputBytes === null || inputs.list[0] === undefined) return null;
+      await dut.client.load((await inputs.read(inputs.list[0])).subarray(0, inputBytes));
       return inferencesFor(dut.client, profile.minimumDuration_s, profile.minimumIterations);
     };
     const inferences = rig.dut.inferences ?? (await unlessInterrupted(interrupt, measured()));
@@ -78,8 +79,8 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
       profile: rig.profile,
       pairing: 'falling-pairs',
       channel: lapChannel,
-      ...(isAccuracy && { answers: script.windows }),
-      windows: isAccuracy ? null : script.windows,
+      ...(isAccuracy && inputBytes !== null && { answers: script.windows }),
+      windows: isAccuracy || inputBytes === null ? null : script.windows,
       inferencesPerWindow: script.inferences,
       holdOff_s: 0,
       minWidth_s: 0,
@@ -134,7 +135,8 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
         },
       },
       isVirtualTime: false,
-      hasEnergyRunnerLayout: true,
+      // EnergyRunner knows no streaming benchmark.
+      hasEnergyRunnerLayout: inputBytes !== null,
       interrupt: () => stop.abort(),
       chunks$: new Observable((subscriber) => {
         void play(subscriber);

@@ -1,5 +1,5 @@
 import type { RunPlan } from '../signal/recording.ts';
-import type { Profile } from './profiles/profile.ts';
+import type { Profile, QualityTarget } from './profiles/profile.ts';
 import type { ScoreDocument, ScoredWindow } from './score-document.ts';
 
 /** The demands of a profile, each held against what was found; `met` is null where this run cannot tell. */
@@ -35,6 +35,11 @@ export function gatesOf(
   ];
   for (const target of profile.quality) {
     const sign = target.sense === 'at-least' ? '>=' : '<=';
+    const count = countOf(target.metric, accuracy);
+    if (count !== null) {
+      gates.push(countGate(target, count, accuracy!.n));
+      continue;
+    }
     const known = target.metric === 'top1_pct' && accuracy?.top1_pct != null;
     gates.push({
       id: `quality.${target.metric}`,
@@ -55,7 +60,10 @@ export function accuracyGatesOf(
   accuracy: ScoreDocument['accuracy'],
   isWhole: boolean,
 ): ScoreDocument['gates'] {
-  return profile.quality.map(({ metric, sense, value }) => {
+  return profile.quality.map((target) => {
+    const { metric, sense, value } = target;
+    const count = countOf(metric, accuracy);
+    if (count !== null) return countGate(target, count, accuracy!.n);
     const figure = metric === 'top1_pct' || metric === 'auc' ? (accuracy?.[metric] ?? null) : null;
     const isReached = figure !== null && (sense === 'at-least' ? figure >= value : figure <= value);
     return {
@@ -65,4 +73,15 @@ export function accuracyGatesOf(
       met: figure === null || !isWhole ? null : isReached,
     };
   });
+}
+
+/** False alarms or missed words of a streaming run. */
+function countOf(metric: QualityTarget['metric'], accuracy: ScoreDocument['accuracy']): number | null {
+  return metric === 'fp' || metric === 'fn' ? (accuracy?.[metric] ?? null) : null;
+}
+
+/** Every streaming run hears the whole recording, so that its own counts decide. */
+function countGate({ metric, value }: QualityTarget, count: number, words: number): ScoreDocument['gates'][number] {
+  const found = `${count} with ${words} words spoken`;
+  return { id: `quality.${metric}`, demand: `${metric} <= ${value}`, found, met: count <= value };
 }

@@ -84,7 +84,16 @@ export interface ScoreDocument {
   idle: { baselines: Baseline[]; spread_W: number | null; activePower_W: number | null } | null;
   /** Net energy a inference above the named baseline, only on request. */
   net: { baseline: string; power_W: number; energyPerInference_uJ: number | null } | null;
-  accuracy: { top1_pct: number | null; auc: number | null; n: number } | null;
+  /** `n` counts inputs; of a streaming run the words that were spoken, with the counts of what was heard. */
+  accuracy: {
+    top1_pct: number | null;
+    auc: number | null;
+    n: number;
+    tp?: number;
+    fn?: number;
+    fp?: number;
+    f1?: number | null;
+  } | null;
   /** Demands of the profile, each met or not; null where it cannot be told. */
   gates: { id: string; demand: string; found: string; met: boolean | null }[];
   /** All samples: windows plus gaps add up to `total`. */
@@ -98,6 +107,19 @@ export interface ScoreDocument {
   } | null;
   /** Only performance runs: the DUT's own counter, whose timestamps are the windows. */
   laps?: { resolution_s: number; wraps: number };
+  /** Only streaming runs. */
+  wakeword?: {
+    /** The first marks the beginning of the sound and is not counted. */
+    detections: number;
+    /** Of the first hundred frames: mean processing time, mean period, and their ratio. */
+    processing_s: number | null;
+    period_s: number | null;
+    dutyCycle: number | null;
+    /** Mean over the window; null where nothing measured it. */
+    power_mW: number | null;
+    /** Counts with 1 s of grace (README of the MLCommons runner) beside those of `accuracy` with 2 s (its code). */
+    grace1?: { tp: number; fn: number; fp: number; clockScale: number | null };
+  };
   /** Only where edges came on another clock than samples. */
   alignments?: ScoredAlignment[];
   provenance: Record<string, unknown>;

@@ -22,6 +22,7 @@ import { quantitiesOf } from './quantities.ts';
 import type { MeasuredWindow, ScoreDocument, ScoredAlignment } from './score-document.ts';
 import { scoreUnmeasured } from './score-unmeasured.ts';
 
+import { streamingFigures } from './streaming.ts';
 export const slicingRules = { auto, proportional, 'guard-band': guardBand } as const;
 
 export type SlicingName = keyof typeof slicingRules;
@@ -183,7 +184,12 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const net = wanted.net === undefined ? null : netOf(wanted.net, baselines, activePower_W, windows, warnings);
   const results: InferenceResult[] = [];
   for await (const result of recording.results()) results.push(result);
-  const accuracy = accuracyOf(results);
+  const streaming = profile?.task === 'streaming-wakeword' ? await streamingFigures(recording) : null;
+  const accuracy = streaming === null ? accuracyOf(results) : streaming.accuracy;
+  if (streaming !== null) {
+    // The whole recording counts as one inference; how fast the device is, its frames tell.
+    for (const window of windows) window.throughput_ips = streaming.throughput_ips;
+  }
 
   const medians = {
     energyPerInference_uJ: medianOf(windows.map((window) => window.energyPerInference_uJ)),
@@ -223,6 +229,10 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   const bins = view.bins();
   return {
     document,
+  if (streaming !== null) {
+    const power_uW = windows[0]?.power_uW;
+    document.wakeword = { ...streaming.wakeword, power_mW: power_uW === undefined ? null : power_uW / 1000 };
+  }
     trace: bins.length === 0 ? null : { rail: stream.rail, bins },
     placed: { edges, alignments },
   };

@@ -7,7 +7,9 @@ import { accuracyOf, dataSetAccuracyOf } from './accuracy.ts';
 import { accuracyGatesOf, gatesOf } from './gates.ts';
 import { medianOf } from './metrics.ts';
 import { findProfile } from './profiles/index.ts';
+import type { Profile } from './profiles/profile.ts';
 import { refusedDocument, type ScoreDocument, type ScoredWindow } from './score-document.ts';
+import { streamingFigures } from './streaming.ts';
 
 const method = 'dut-laps/1';
 /** The counter of a DUT has 32 bits of microseconds; its ticks are unwrapped. */
@@ -22,9 +24,29 @@ export async function scoreUnmeasured(
   plan: RunPlan,
   mode: UnmeasuredMode,
 ): Promise<ScoreDocument> {
+  const profile = plan.profile === null ? null : findProfile(plan.profile);
+  if (profile?.task === 'streaming-wakeword') return scoreStreaming(recording, profile, mode);
   const results: InferenceResult[] = [];
   for await (const result of recording.results()) results.push(result);
   return mode === 'performance' ? scorePerformance(recording, plan, results) : scoreAccuracy(recording, plan, results);
+}
+
+async function scoreStreaming(recording: Recording, profile: Profile, mode: UnmeasuredMode): Promise<ScoreDocument> {
+  const figures = await streamingFigures(recording);
+  if (figures === null) {
+    const refusal = { code: 'answers.none', message: 'the recording does not say what the device heard' };
+    return { ...refusedDocument(recording, refusal), mode };
+  }
+  const { accuracy, wakeword, throughput_ips } = figures;
+  return {
+    ...refusedDocument(recording, null),
+    mode,
+    median: { energyPerInference_uJ: null, throughput_ips, inferencesPerJoule: null },
+    quantities: { throughput: quantity(throughput_ips, '1/s', 'duty-cycle/1', 1) },
+    accuracy,
+    gates: accuracyGatesOf(profile, accuracy, true),
+    wakeword,
+  };
 }
 
 async function scorePerformance(

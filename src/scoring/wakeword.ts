@@ -14,6 +14,30 @@ export interface WakewordCounts {
   falseAlarms_s: number[];
 }
 
+/** When a streaming device was busy with a frame, in s. */
+export interface BusyTimes {
+  start_s: readonly number[];
+  stop_s: readonly number[];
+}
+
+/**
+ * Mean processing time, mean period and their ratio; throughput is one over the mean processing time (MLCommons benchmark/runner).
+ * Null with fewer than two frames.
+ */
+export function dutyOf({
+  start_s,
+  stop_s,
+}: BusyTimes): { dutyCycle: number; period_s: number; throughput_ips: number } | null {
+  const n = Math.min(start_s.length, stop_s.length);
+  if (n < 2) return null;
+  let busy_s = 0;
+  for (let i = 0; i < n; i++) busy_s += stop_s[i]! - start_s[i]!;
+  busy_s /= n;
+  const period_s = (start_s[n - 1]! - start_s[0]!) / (n - 1);
+  if (!(busy_s > 0) || !(period_s > 0)) return null;
+  return { dutyCycle: busy_s / period_s, period_s, throughput_ips: 1 / busy_s };
+}
+
 /** After a false alarm, further ones within this time are the same one. */
 const debounce_s = 1;
 

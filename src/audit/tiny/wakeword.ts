@@ -1,4 +1,4 @@
-import { countWakewords, type SpokenWord, wakewordClockScale } from '../../scoring/wakeword.ts';
+import { countWakewords, dutyOf, type SpokenWord, wakewordClockScale } from '../../scoring/wakeword.ts';
 import type { Case } from '../case.ts';
 import { compare } from '../compare.ts';
 import type { MlcRun } from './mlc-run.ts';
@@ -20,7 +20,7 @@ export function auditWakeword(audit: Case, run: MlcRun): void {
   const data = trials?.find((t) => t.wakeword !== null)?.wakeword ?? null;
   const detections_ms = data?.detections_ms ?? log?.wakeword.detections_ms ?? null;
   const busy = data?.busy ?? (log ? { start_s: log.wakeword.busyStart_s, stop_s: log.wakeword.busyStop_s } : null);
-  const duty = busy === null ? null : dutyOf(busy.start_s, busy.stop_s);
+  const duty = busy === null ? null : dutyOf(busy);
   audit.headline.push(
     compare('average duty cycle', claim?.dutyCycle ?? null, duty?.dutyCycle ?? null),
     compare('average period', claim?.period_s ?? null, duty?.period_s ?? null),
@@ -119,19 +119,4 @@ function checkLists(audit: Case, detections_ms: number[], { log, results }: MlcR
   if (problems.length === 0) return true;
   audit.observe('wakeword.lists', path, problems.join('; '), { problems });
   return false;
-}
-
-/** Mean processing time, mean period and their ratio; throughput is one over the mean processing time. */
-function dutyOf(
-  start_s: readonly number[],
-  stop_s: readonly number[],
-): { dutyCycle: number; period_s: number; throughput_ips: number } | null {
-  const n = Math.min(start_s.length, stop_s.length);
-  if (n < 2) return null;
-  let busy_s = 0;
-  for (let i = 0; i < n; i++) busy_s += (stop_s[i] as number) - (start_s[i] as number);
-  busy_s /= n;
-  const period_s = ((start_s[n - 1] as number) - (start_s[0] as number)) / (n - 1);
-  if (!(busy_s > 0) || !(period_s > 0)) return null;
-  return { dutyCycle: busy_s / period_s, period_s, throughput_ips: 1 / busy_s };
 }

@@ -60,7 +60,7 @@ export interface DutEmulatorOptions {
   /** How long the trigger line stays low in energy mode. */
   pulse_s?: number;
   outside?: DutOutside;
-  /** Called at `start` and `stop`, between which a streaming DUT listens, with its own time in s. */
+  /** Called after `start` and before `stop`, between which a streaming DUT listens, with its own time in s. */
   onListen?: (isListening: boolean, time_s: number) => void;
   /** Called for each edge of its trigger line, with its own time in s; it may lie ahead. */
   onEdge?: (polarity: Polarity, time_s: number) => void;
@@ -334,6 +334,7 @@ export class DutEmulator {
 
   /** The whole time from `start` to `stop` counts as one inference. */
   async #stopListening(): Promise<void> {
+    this.#options.onListen?.(false, this.#cursor_s);
     const end_s = await this.#timestamp();
     if (this.#listening_s !== null) {
       const window = { start_s: this.#listening_s, end_s, inferences: 1 };
@@ -341,7 +342,6 @@ export class DutEmulator {
       this.#outside?.window(window);
     }
     this.#listening_s = null;
-    this.#options.onListen?.(false, end_s);
   }
 
   async #db(words: string[]): Promise<void> {

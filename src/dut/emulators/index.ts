@@ -1,3 +1,4 @@
 export { DutEmulator, type DutEmulatorOptions, type DutFault } from './dut.ts';
 export { IoManagerEmulator } from './io-manager.ts';
-export { emulatedNetwork, simulatedInput } from './networks.ts';
+export { emulatedNetwork, firstByteNetwork, simulatedInput } from './networks.ts';
+export { soundOfFile } from './wakeword.ts';

@@ -7,6 +7,8 @@ export interface IoManagerEmulatorOptions {
   time?: TimeSource;
   /** Sound files on the interface board, with their length. */
   files?: Record<string, { duration_s: number }>;
+  /** Called when it begins to play one of them. */
+  onPlay?: (file: string) => void;
   /** The UNO cuts what the DUT says while the host is talking: its lines are half-duplex. */
   isHalfDuplex?: boolean;
 }
@@ -206,6 +208,7 @@ export class IoManagerEmulator {
       this.#write('Error playing file. Check that the file exists and is a 2-channel wav file.\n');
       return;
     }
+    this.#options.onPlay?.(file);
     await new Promise<void>((resolve) => {
       this.#time.after(found.duration_s * 1000, resolve);
     });

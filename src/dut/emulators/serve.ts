@@ -2,10 +2,12 @@ import { Random } from '../../plant/random.ts';
 import { UsageError } from '../../signal/errors.ts';
 import { memoryPair } from '../../transport/memory.ts';
 import { openPty } from '../../transport/pty.ts';
+import { realTime } from '../../transport/time.ts';
 import { virtualBenchmarks } from '../virtual/benchmarks.ts';
-import { DutEmulator, type DutFault } from './dut.ts';
+import { DutEmulator, type DutFault, type EmulatedNetwork } from './dut.ts';
 import { IoManagerEmulator } from './io-manager.ts';
 import { emulatedNetwork } from './networks.ts';
+import { simulatedSound, simulatedSoundFile, WakewordEar, wakewordNetwork } from './wakeword.ts';
 import { WorldServer } from './world-server.ts';
 
 /** What goes wrong on request; a name that ends in `=` takes a number, one that ends in `@` a command. */
@@ -27,6 +29,9 @@ const dutFaults = {
   'lost-bytes@': 'it loses a byte of this command (db)',
 } as const;
 
+/** The recording of the streaming benchmark. */
+const wholeSound_s = 1200;
+
 export interface ServedDut {
   /** Path of its serial port. */
   address: string;
@@ -45,15 +50,15 @@ export async function serveDut(options: {
   mode: 'energy' | 'performance';
   faults: readonly string[];
   ioManager?: (typeof ioManagerKinds)[number];
+  /** Length of the made-up sound that an interface board has; absent: that of the benchmark. */
+  sound_s?: number;
 }): Promise<ServedDut> {
-  const benchmarks: Record<string, (typeof virtualBenchmarks)[keyof typeof virtualBenchmarks] | undefined> =
-    virtualBenchmarks;
-  const benchmark = benchmarks[options.model];
-  if (benchmark === undefined) {
+  const network = networkOf(options.model);
+  if (network === wakewordNetwork && options.ioManager !== 'interface-board') {
     throw new UsageError('usage.model', {
       where: options.model,
-      problem: 'there is no emulated DUT that runs it',
-      remedy: `choose one of ${Object.keys(virtualBenchmarks).join(', ')}`,
+      problem: 'listens to a sound that only the interface board plays',
+      remedy: 'use `joulemark emulate io-manager --kind interface-board`',
     });
   }
   const faults = options.faults.map(parseDutFault);
@@ -61,14 +66,31 @@ export async function serveDut(options: {
   const { ioManager } = options;
   const world = new WorldServer();
   const [boardSide, dutSide] = memoryPair('DUT behind the IO manager');
-  const board = ioManager === undefined ? null : new IoManagerEmulator(pty.device, boardSide, { kind: ioManager });
+  const duration_s = options.sound_s ?? wholeSound_s;
+  const board =
+    ioManager === undefined
+      ? null
+      : new IoManagerEmulator(pty.device, boardSide, {
+          kind: ioManager,
+          files: network === wakewordNetwork ? { [simulatedSoundFile(duration_s)]: { duration_s } } : {},
+          onPlay: () => ear.hear(simulatedSound(duration_s), (realTime.now_ns() - emulator.start_ns) / 1e9),
+        });
+  const ear = new WakewordEar(
+    {
+      wakeword: (polarity, at_s) => board?.edge(polarity, at_s),
+      processing: (polarity, at_s) => board?.dutyEdge(polarity, at_s),
+    },
+    world,
+  );
   const emulator = new DutEmulator(board === null ? pty.device : dutSide, {
-    network: emulatedNetwork(benchmark),
+    network,
     mode: options.mode,
     faults,
     random: new Random(1),
     outside: world,
-    onEdge: (polarity, time_s) => board?.edge(polarity, time_s),
+    onListen: (isListening, at_s) => ear.listen(isListening, at_s),
+    // The interface board is wired to the pin of the wakeword instead.
+    onEdge: (polarity, time_s) => ioManager === 'uno' && board?.edge(polarity, time_s),
   });
   try {
     await world.listen(pty.path, emulator);
@@ -88,6 +110,20 @@ export async function serveDut(options: {
       await pty.device.close();
     },
   };
+}
+
+/** @throws UsageError for an unknown model */
+function networkOf(model: string): EmulatedNetwork {
+  if (model === wakewordNetwork.model) return wakewordNetwork;
+  const benchmarks: Record<string, (typeof virtualBenchmarks)[keyof typeof virtualBenchmarks] | undefined> =
+    virtualBenchmarks;
+  const benchmark = benchmarks[model];
+  if (benchmark !== undefined) return emulatedNetwork(benchmark);
+  throw new UsageError('usage.model', {
+    where: model,
+    problem: 'there is no emulated DUT that runs it',
+    remedy: `choose one of ${[...Object.keys(virtualBenchmarks), wakewordNetwork.model].join(', ')}`,
+  });
 }
 
 /** @throws UsageError for an unknown fault */

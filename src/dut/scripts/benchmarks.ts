@@ -110,8 +110,11 @@ export function makeScript(
       ];
     }),
   );
+  const isStreaming = runs.inputBytes === null;
   const streams = used.map((input, k) => step({ do: 'stream', input: k }, `io play ${input.file}`, ioReady, -1));
-  const body = runs.inputBytes === null ? streams : downloads;
+  const body = isStreaming ? streams : downloads;
+  // A streaming DUT marks time by itself, at `start` and `stop`.
+  const handshake = isStreaming ? [] : [step({ do: 'timestamp' }, `${dut} timestamp`, dutReady)];
   const begin = [
     step({ do: 'version' }, 'version', parserReady),
     step({ do: 'configure' }, `bm cfg ${code}`, parserReady),
@@ -129,7 +132,7 @@ export function makeScript(
           ...timerOn,
           step({ do: 'timer', on: true }, 'emon timer on', emonReady),
           step({ do: 'trace', on: true }, 'emon trace on trace1', emonReady),
-          step({ do: 'timestamp' }, `${dut} timestamp`, dutReady),
+          ...handshake,
           step({ do: 'echo', label: 'head', delay_ms: 1000 }, 'echo head 1000', '/echo-message\\[head\\]/'),
           ...body,
           step({ do: 'echo', label: 'tail', delay_ms: 1000 }, 'echo tail 1000', '/echo-message\\[tail\\]/'),
@@ -139,12 +142,7 @@ export function makeScript(
           step({ do: 'voltage' }, 'emon voltage', emonReady),
           step({ do: 'power', on: false }, 'emon power off', emonReady),
         ]
-      : [
-          ...begin,
-          step({ do: 'profile' }, `${dut} profile`, dutReady),
-          step({ do: 'timestamp' }, `${dut} timestamp`, dutReady),
-          ...body,
-        ];
+      : [...begin, step({ do: 'profile' }, `${dut} profile`, dutReady), ...handshake, ...body];
   return {
     mode,
     model,
@@ -159,7 +157,7 @@ export function makeScript(
     },
     inputs: used,
     inferences,
-    windows: runs.inputBytes === null ? used.length : downloads.length / 2,
+    windows: isStreaming ? used.length : downloads.length / 2,
     steps,
   };
 }

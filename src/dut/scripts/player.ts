@@ -56,6 +56,8 @@ export interface ScriptOutcome {
 
 /** The DUT is still busy for a moment after a sound has ended (MLCommons benchmark/runner). */
 const afterSound_ms = 250;
+/** The recording of the benchmark. */
+const wholeRecording_s = 1200;
 
 /**
  * Plays a script and tells of it in the grammar of EnergyRunner's log. A DUT line goes to the log as `dut`; one that looks like
@@ -270,14 +272,20 @@ export class ScriptPlayer {
   async #stream(input: ScriptInput, outcome: ScriptOutcome): Promise<void> {
     const { dut, io } = this.#rig;
     if (io === null) throw new Error('ScriptPlayer: a streaming run needs an interface board');
+    const { duration_s = wholeRecording_s, words = null } = input;
+    this.#say('host', `m-sound-[${JSON.stringify({ file: nameOf(input.file), duration_s, words })}]`);
+    // Energy firmware pulses its pin at each of these: a handshake, the beginning of the window, and its end.
     await dut.command('stop');
     await dut.command('start');
     await io.recordDetections();
-    await io.play(input.file, input.duration_s ?? 1200);
+    await io.play(input.file, duration_s);
     await wait(this.#time, afterSound_ms);
     await dut.command('stop');
     outcome.detections_s = await io.detections();
-    outcome.dutyCycle = await io.dutyCycle();
+    const { start_s, stop_s } = await io.dutyCycle();
+    outcome.dutyCycle = { start_s, stop_s };
+    const detections_ms = outcome.detections_s.map((at_s) => Math.round(at_s * 1000));
+    this.#say('host', `m-heard-[${JSON.stringify({ detections_ms, busy: { start_s, stop_s } })}]`);
   }
 
   #checkDut(): void {

@@ -36,8 +36,9 @@ export interface ScriptInput {
   bytes: number;
   /** True class, or null where it is not known. */
   label: number | null;
-  /** Sound files: their length. */
+  /** Sound files: their length, and when the wakeword is spoken. */
   duration_s?: number;
+  words?: readonly { start_s: number; stop_s: number }[];
 }
 
 /** A benchmark run, step by step, as data. */

@@ -9,6 +9,7 @@ import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, Edge, LogLine } from '../signal/types.ts';
 import { VirtualTime } from '../transport/time.ts';
+import { withGroupDelays } from './group-delays.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 import { startVirtualWorld, type VirtualWorld } from './virtual-world.ts';
@@ -60,7 +61,7 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
   return {
     simulated: identity.simulated,
     clocks: hostPin ? [...new Set([...instrument.clocks, hostClockOf(instrument.clocks)])] : instrument.clocks,
-    streams: instrument.streams,
+    streams: withGroupDelays(instrument.streams, rig),
     plan: world.plan,
     provenance: {
       simulated: identity.simulated,

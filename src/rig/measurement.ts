@@ -11,6 +11,7 @@ import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, StreamInfo } from '../signal/types.ts';
 import { realTime, type TimeSource, wait } from '../transport/time.ts';
 import type { DutWorld } from './dut-world.ts';
+import { withGroupDelays } from './group-delays.ts';
 import { assertTriggerFits, emulatedTruth, instrumentFacts, runChunk } from './instrument-run.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import { outside_s, truthLine } from './virtual-rig.ts';
@@ -148,19 +149,19 @@ class VirtualMeasurement implements Measurement {
         remedy: 'leave `faults` out',
       });
     }
-    const { rate_Hz } = virtualSettings(rig);
+    const { settings, facts } = virtualSettings(rig);
     const random = new Random(rig.seed).fork('instrument');
     this.#world = world;
     this.#instrument = new VirtualInstrument(
       world.plant,
-      { rate_Hz, channel: rig.trigger.channel },
+      settings,
       drawFaults([], noWindows, random),
       random,
       `SIM-V${String(rig.seed).padStart(6, '0')}`,
     );
     this.clocks = [this.#instrument.clock];
-    this.streams = [this.#instrument.stream];
-    this.facts = { ...this.#instrument.identity, simulated: true, rate_Hz };
+    this.streams = withGroupDelays([this.#instrument.stream], rig);
+    this.facts = { ...this.#instrument.identity, simulated: true, ...facts };
     this.#voltage_mV = (rig.supply?.voltage_V ?? 0) * 1000;
     this.#timer = setInterval(() => this.#pump(), pumpEvery_ms);
     world.onLost((error) => this.chunks$.error(error));
@@ -296,7 +297,7 @@ class DriverMeasurement implements Measurement {
     this.simulated = identity.simulated || this.isInWorld;
     this.facts = instrumentFacts(identity);
     this.clocks = this.#instrument.clocks;
-    this.streams = this.#instrument.streams;
+    this.streams = withGroupDelays(this.#instrument.streams, this.#rig);
     this.#instrument.samples$.subscribe({
       next: (chunk) => this.chunks$.next(runChunk(chunk, this.clocks)),
       error: (error) => this.chunks$.error(error),

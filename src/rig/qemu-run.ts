@@ -16,6 +16,7 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, Polarity } from '../signal/types.ts';
+import { withGroupDelays } from './group-delays.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 import { outside_s, truthLine } from './virtual-rig.ts';
@@ -54,7 +55,7 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
   const inputs = await testInputs();
   const { mode, script, plan, trigger } = await planRun(rig, inputs, tools);
   const random = new Random(rig.seed);
-  const { rate_Hz } = virtualSettings(rig);
+  const { settings, facts } = virtualSettings(rig);
   const { channel } = rig.trigger;
   const plant = new Plant({
     supply_V: rig.supply.voltage_V,
@@ -67,7 +68,7 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
   });
   const instrument = new VirtualInstrument(
     plant,
-    { rate_Hz, channel },
+    settings,
     drawFaults(rig.faults, trigger, random.fork('faults')),
     random.fork('instrument'),
     `SIM-Q${String(rig.seed).padStart(6, '0')}`,
@@ -77,11 +78,11 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
   return {
     simulated: true,
     clocks: [instrument.clock],
-    streams: [instrument.stream],
+    streams: withGroupDelays([instrument.stream], rig),
     plan,
     provenance: {
       simulated: true,
-      instrument: { ...instrument.identity, simulated: true, rate_Hz },
+      instrument: { ...instrument.identity, simulated: true, ...facts },
       dut: { name: rig.dut.name, model, simulated: true, emulator: 'QEMU microbit' },
       supply: { voltage_V: rig.supply.voltage_V, sourceResistance_ohm },
       seed: rig.seed,

@@ -4,7 +4,13 @@ import { z } from 'zod';
 import { benchmarkRuns } from '../dut/scripts/benchmarks.ts';
 import { virtualBenchmarks } from '../dut/virtual/index.ts';
 import { instrumentFamilies } from '../instruments/families.ts';
-import { defaultRate_Hz, virtualFaultKinds } from '../instruments/virtual/index.ts';
+import {
+  defaultRate_Hz,
+  mostDelay_s,
+  type VirtualInstrumentSettings,
+  virtualFaultKinds,
+  virtualRanges,
+} from '../instruments/virtual/index.ts';
 import { UsageError } from '../signal/errors.ts';
 
 const positive = z.number().positive().finite();
@@ -14,6 +20,10 @@ const text = z
   .string()
   .max(1000)
   .regex(/^\P{Cc}+$/u, 'must be text without control characters');
+
+/** A group delay beyond this is no delay of an analog path. */
+const delay_s = z.number().min(-0.01).max(0.01);
+const groupDelay = z.union([delay_s, z.strictObject({ value: delay_s, u: notNegative })]);
 
 const instrumentSchema = z.strictObject({
   family: text
@@ -27,7 +37,17 @@ const instrumentSchema = z.strictObject({
   settings: z
     .record(z.string(), z.unknown())
     .default({})
-    .describe('Settings of that family. The virtual instrument knows `rate_Hz`, its samples a second.'),
+    .describe(
+      'Settings of that family. The virtual instrument knows `rate_Hz`, its samples a second, and `analog_delay_s` and `analog_lag_s`, how late each of its ranges is.',
+    ),
+  group_delay_s: z
+    .union([groupDelay, z.record(text, groupDelay)], {
+      error: 'must be a delay in s (at most 0.01), `{value, u}`, or one of these for each range by name or index',
+    })
+    .optional()
+    .describe(
+      'Delay of the analog path against the pins in s, t(50 % current) - t(edge): a number, `{value, u}` with its standard uncertainty, or one of these for each range by name or index. Absent: as the instrument says, mostly not known.',
+    ),
 });
 
 /** Above this nothing is a supply of a device under test, and sums of simulated energies stay finite. */
@@ -109,6 +129,24 @@ const triggerSchema = z.strictObject({
       'After an accepted edge, further edges of that polarity are ignored for this long. Absent: as the profile says.',
     ),
   min_width_s: notNegative.optional().describe('Shorter pulses are deleted. Absent: as the profile says.'),
+  sync: z
+    .union([
+      z.enum(['none', 'pattern']),
+      z.strictObject({
+        order: z
+          .union([z.literal(7), z.literal(9), z.literal(10), z.literal(11)])
+          .optional()
+          .describe('The pattern has 2^order - 1 chips. Absent: 7.'),
+        chip_s: positive
+          .max(1)
+          .optional()
+          .describe('Length of a chip. Absent: 2 ms, or four samples where these take longer.'),
+      }),
+    ])
+    .optional()
+    .describe(
+      'Coded pattern that the DUT plays on its pin and as its current, which relates the clock of the pin to that of the samples. Absent: `pattern` where an emulated instrument has no pin, else `none`.',
+    ),
 });
 
 const signingSchema = z.strictObject({
@@ -148,7 +186,19 @@ const rigSchema = z
   })
   .describe('Joulemark rig file, version 1');
 
-const virtualSettingsSchema = z.strictObject({ rate_Hz: z.number().min(10).max(1e6).default(defaultRate_Hz) });
+const ofRange_s = z.number().min(0).max(mostDelay_s);
+const ofEachRange = z
+  .union([ofRange_s, z.array(ofRange_s).length(virtualRanges.length)], {
+    error: `must be 0 to ${mostDelay_s} s, or a list of ${virtualRanges.length} of these, one for each range`,
+  })
+  .transform((value) => (typeof value === 'number' ? virtualRanges.map(() => value) : value))
+  .optional();
+
+const virtualSettingsSchema = z.strictObject({
+  rate_Hz: z.number().min(10).max(1e6).default(defaultRate_Hz),
+  analog_delay_s: ofEachRange,
+  analog_lag_s: ofEachRange,
+});
 
 type ParsedRig = z.infer<typeof rigSchema>;
 
@@ -179,9 +229,14 @@ export function rigJsonSchema(): object {
   return z.toJSONSchema(rigSchema, { io: 'input' });
 }
 
-/** Settings of the virtual instrument. The rig must have been parsed by `parseRig`. */
-export function virtualSettings(rig: Rig): z.infer<typeof virtualSettingsSchema> {
-  return virtualSettingsSchema.parse(rig.instrument.settings);
+/** Settings of the virtual instrument, and of them what its identity in a run tells. The rig must have been parsed by `parseRig`. */
+export function virtualSettings(rig: Rig): { settings: VirtualInstrumentSettings; facts: Record<string, unknown> } {
+  const { rate_Hz, analog_delay_s, analog_lag_s } = virtualSettingsSchema.parse(rig.instrument.settings);
+  const analog = {
+    ...(analog_delay_s && { analogDelay_s: analog_delay_s }),
+    ...(analog_lag_s && { analogLag_s: analog_lag_s }),
+  };
+  return { settings: { rate_Hz, channel: rig.trigger.channel, ...analog }, facts: { rate_Hz, ...analog } };
 }
 
 /**

@@ -5,6 +5,7 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, LogLine, StreamInfo } from '../signal/types.ts';
+import { withGroupDelays } from './group-delays.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import { startVirtualWorld, type VirtualWorld } from './virtual-world.ts';
 
@@ -40,21 +41,21 @@ export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaul
   }
   const world = startVirtualWorld(rig, seed);
   const random = new Random(seed);
-  const { rate_Hz } = virtualSettings(rig);
+  const { settings, facts } = virtualSettings(rig);
   const instrument = new VirtualInstrument(
     world.plant,
-    { rate_Hz, channel: rig.trigger.channel },
+    settings,
     drawFaults(faults, world.trigger, random.fork('faults')),
     random.fork('instrument'),
     `SIM-V${String(seed).padStart(6, '0')}`,
   );
   return {
     clocks: [instrument.clock],
-    streams: [instrument.stream],
+    streams: withGroupDelays([instrument.stream], rig),
     plan: world.plan,
     provenance: {
       simulated: true,
-      instrument: { ...instrument.identity, simulated: true, rate_Hz },
+      instrument: { ...instrument.identity, simulated: true, ...facts },
       ...world.provenance,
       seed,
       faults: [...faults],

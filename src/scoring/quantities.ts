@@ -1,6 +1,7 @@
 import { type Quantity, quantity, type UncertaintyComponent } from '../signal/quantity.ts';
 import type { StreamInfo, WindowSlice } from '../signal/types.ts';
 import type { Alignment } from '../sync/align.ts';
+import { delayOf } from '../sync/slicing/range-delays.ts';
 import { medianOf } from './metrics.ts';
 import type { Baseline, MeasuredWindow, ScoreDocument } from './score-document.ts';
 
@@ -20,6 +21,7 @@ export function quantitiesOf(
   const energy = quantity(toSI(medians.energyPerInference_uJ, 1e-6), 'J', method, n);
   energy.components = [
     ...budgetOf(windows, slices, stream),
+    ...delayBudget(windows, slices, stream),
     ...alignments.flatMap((alignment) => alignmentBudget(windows, slices, alignment)),
   ];
   const quantities: Record<string, Quantity> = {
@@ -78,6 +80,59 @@ function budgetOf(windows: MeasuredWindow[], slices: WindowSlice[], stream: Stre
     });
   }
   return components;
+}
+
+/**
+ * What the group delays of the ranges add to the energy per inference (specs: science 2.2 rows 15 and 18). The delay of a
+ * range is one error in all its flanks: what it does to both ends of a window, and to all windows, is added up before it
+ * is squared, and different ranges are independent. The guard band keeps the length of the window, so that both ends in
+ * one range leave the difference of the powers outside; the proportional rule leaves active time out at one end and
+ * takes idle time in at the other. Only where delays were declared or measured: else nothing is known to state.
+ */
+function delayBudget(windows: MeasuredWindow[], slices: WindowSlice[], stream: StreamInfo): UncertaintyComponent[] {
+  const isStated =
+    stream.u_groupDelay_s !== undefined || stream.ranges.some(({ groupDelay_s }) => typeof groupDelay_s === 'number');
+  if (!isStated) return [];
+  const slicesByIndex = new Map(slices.map((slice) => [slice.window.index, slice]));
+  /** Energy per inference for each second of a range's delay, summed over the windows. */
+  const slopes_W = new Map<number, number>();
+  let isKnown = true;
+  let n = 0;
+  for (const window of windows) {
+    const { before, after, delays, ranges, method } = slicesByIndex.get(window.index)!;
+    if (window.inferences === null || window.inferences === 0) continue;
+    n++;
+    if (before === null || after === null) {
+      isKnown = false;
+      continue;
+    }
+    const inside_W = window.power_uW * 1e-6;
+    const half_W = (after.mean - before.mean) / 2;
+    const [start_W, end_W] = method.startsWith('guard-band') ? [half_W, half_W] : [-inside_W, after.mean];
+    // Where all ranges share one delay, any of them stands for it.
+    const [first, last] = delays
+      ? [delays.start.range, delays.end.range]
+      : [ranges[0]?.range ?? 0, ranges[0]?.range ?? 0];
+    slopes_W.set(first, (slopes_W.get(first) ?? 0) + start_W / window.inferences);
+    slopes_W.set(last, (slopes_W.get(last) ?? 0) + end_W / window.inferences);
+  }
+  if (n === 0) return [];
+  let variance_J2 = 0;
+  for (const [range, slope_W] of slopes_W) {
+    const { u_s } = delayOf(stream, range);
+    if (u_s === null) isKnown = false;
+    else variance_J2 += ((slope_W / n) * u_s) ** 2;
+  }
+  return [
+    {
+      id: 'group-delay',
+      u: isKnown ? Math.sqrt(variance_J2) : null,
+      distribution: 'normal',
+      nu: null,
+      scope: 'rig',
+      provenance: 'stated with the delays of the ranges',
+    },
+  ];
 }
 
 /**

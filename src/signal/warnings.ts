@@ -20,6 +20,7 @@ export const warningCatalogue = {
   'edges.beyond-trace': 'An edge lies outside the recorded samples.',
   'window.incomplete': 'A window began and the capture ended before its end.',
   'window.too-short': 'A window is shorter than the benchmark demands.',
+  'window.group-delay': 'A window is not much longer than the group delays of two measuring ranges differ.',
   'window.missing-samples': 'Samples are missing inside a window.',
   'trigger.coarse': 'The windows follow the messages of the device under test, not edges of a pin.',
   'simulation.late': 'The emulated device under test told of edges or currents too late; they were moved.',

@@ -1,3 +1,3 @@
 export { drawFaults, type TriggerPlan, type VirtualFaultKind, virtualFaultKinds } from './faults.ts';
-export { VirtualInstrument } from './instrument.ts';
-export { defaultRate_Hz } from './spec.ts';
+export { VirtualInstrument, type VirtualInstrumentSettings } from './instrument.ts';
+export { defaultRate_Hz, mostDelay_s, virtualRanges } from './spec.ts';

@@ -28,6 +28,19 @@ export interface VirtualInstrumentSettings {
   rate_Hz: number;
   /** The trigger line that it captures. */
   channel: string;
+  /** Delay of the analog path in each range, in s, at most `mostDelay_s`. Absent: none. */
+  analogDelay_s?: readonly number[];
+  /**
+   * Time constant of a first-order lag in each range, in s: a shunt with the capacitor behind it. The charge that the
+   * capacitor has given is measured later, through whatever range is then in force. Absent: none.
+   */
+  analogLag_s?: readonly number[];
+}
+
+interface AnalogPath {
+  delay_s: number;
+  current: Float64Array;
+  voltage: Float64Array;
 }
 
 type VirtualChunk = SampleBlock | Gap | EdgeBatch | Progress;
@@ -61,8 +74,13 @@ export class VirtualInstrument {
   readonly #blockSamples: number;
   /** True duration of one sample. */
   readonly #dt_s: number;
-  readonly #current: Float64Array;
-  readonly #voltage: Float64Array;
+  /** Means of current and voltage over the samples of a block, for each delay that a range has. */
+  readonly #paths: AnalogPath[];
+  /** Index of its path, for each range. */
+  readonly #pathOf: number[];
+  /** Time constant of each range's lag, or null where none has one; and the charge that is still to be measured. */
+  readonly #lag_s: readonly number[] | null;
+  #held_C = Number.NaN;
 
   #next = 0;
   #lastArrival_ns = 0;
@@ -106,8 +124,15 @@ export class VirtualInstrument {
     this.#dt_s = 1 / (rate_Hz * (1 + faults.skew));
     // About 25 ms, so that little is under way when a run is cut off.
     this.#blockSamples = Math.min(4096, Math.max(1, 2 ** Math.floor(Math.log2(rate_Hz * 0.03))));
-    this.#current = new Float64Array(this.#blockSamples);
-    this.#voltage = new Float64Array(this.#blockSamples);
+    const delays_s = virtualRanges.map((_, range) => settings.analogDelay_s?.[range] ?? 0);
+    const distinct = [...new Set(delays_s)];
+    this.#pathOf = delays_s.map((delay_s) => distinct.indexOf(delay_s));
+    this.#paths = distinct.map((delay_s) => ({
+      delay_s,
+      current: new Float64Array(this.#blockSamples),
+      voltage: new Float64Array(this.#blockSamples),
+    }));
+    this.#lag_s = settings.analogLag_s?.some((lag_s) => lag_s > 0) ? settings.analogLag_s : null;
     this.#level = source.levelAt(settings.channel, 0);
     this.identity = { family: 'virtual', model: 'Joulemark virtual power instrument', serial };
     // As a round trip of its link would tell.
@@ -121,7 +146,7 @@ export class VirtualInstrument {
       quantities: ['current', 'voltage'],
       precision: 'f32',
       semantics: 'mean-forward',
-      groupDelay_s: 0,
+      groupDelay_s: distinct.length === 1 && distinct[0] === 0 && this.#lag_s === null ? 0 : null,
       scale: {},
       assumedVoltage_V: null,
       ranges: virtualRanges.map((range) => ({ ...range })),
@@ -205,7 +230,7 @@ export class VirtualInstrument {
   }
 
   #sample(first: number, n: number, logic: Uint8Array, arrival_ns: number): SampleBlock {
-    this.#source.fillMeans(first * this.#dt_s, this.#dt_s, n, this.#current, this.#voltage);
+    for (const path of this.#paths) this.#fillPath(path, first, n);
     const current = new Float32Array(n);
     const voltage = new Float32Array(n);
     const range = new Uint8Array(n);
@@ -217,7 +242,7 @@ export class VirtualInstrument {
     const top = virtualRanges.length - 1;
     let { fullScale_A, resolution_A, noise_A } = virtualRanges[this.#range];
     for (let k = 0; k < n; k++) {
-      const truth = this.#current[k];
+      let truth = this.#seen(this.#range, k);
       const isStuck = first + k >= stuckFrom && first + k < stuckTo;
       const wanted = isStuck ? stuckRange(truth) : this.#wantedRange(truth, top);
       if (wanted !== this.#range) {
@@ -225,6 +250,7 @@ export class VirtualInstrument {
         this.#below = 0;
         this.#settling = settlingSamples;
         ({ fullScale_A, resolution_A, noise_A } = virtualRanges[wanted]);
+        truth = this.#seen(wanted, k);
         this.#logNoise(first + k, settlingNoise * noise_A, resolution_A);
       } else if (this.#settling === 0 && this.#noiseRuns.length === 0) {
         this.#logNoise(first + k, noise_A, resolution_A);
@@ -244,7 +270,9 @@ export class VirtualInstrument {
       }
       current[k] = reading;
       range[k] = this.#range;
-      const volts = this.#voltage[k] + virtualVoltage.noise_V * this.#noise.normal();
+      const path = this.#paths[this.#pathOf[this.#range]];
+      if (this.#lag_s !== null) this.#held_C += (path.current[k] - truth) * this.#dt_s;
+      const volts = path.voltage[k] + virtualVoltage.noise_V * this.#noise.normal();
       voltage[k] = Math.round(volts / virtualVoltage.resolution_V) * virtualVoltage.resolution_V;
     }
     return {
@@ -260,6 +288,28 @@ export class VirtualInstrument {
       logic,
       arrival_ns,
     };
+  }
+
+  /** What a path shows of samples [first, first + n); before its first sample it shows that one. */
+  #fillPath({ delay_s, current, voltage }: AnalogPath, first: number, n: number): void {
+    const early = Math.min(n, Math.max(0, Math.ceil(delay_s / this.#dt_s - 1e-6) - first));
+    const from_s = (first + early) * this.#dt_s - delay_s;
+    if (early === n) this.#source.fillMeans(0, this.#dt_s, 1, current, voltage);
+    else this.#source.fillMeans(from_s, this.#dt_s, n - early, current.subarray(early), voltage.subarray(early));
+    if (early === 0) return;
+    const shown = early === n ? 0 : early;
+    current.fill(current[shown], 0, early);
+    voltage.fill(voltage[shown], 0, early);
+  }
+
+  /** Mean current that a range shows of sample k, its delay and lag considered. */
+  #seen(range: number, k: number): number {
+    const current = this.#paths[this.#pathOf[range]].current[k];
+    if (this.#lag_s === null) return current;
+    const lag_s = this.#lag_s[range] ?? 0;
+    // Before the first sample the current was steady.
+    if (Number.isNaN(this.#held_C)) this.#held_C = current * lag_s;
+    return current + ((this.#held_C - current * lag_s) * -Math.expm1(-this.#dt_s / lag_s)) / this.#dt_s;
   }
 
   #wantedRange(truth: number, top: number): number {

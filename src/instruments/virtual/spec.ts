@@ -34,3 +34,6 @@ export const defaultRate_Hz = 20_000;
 
 /** Messages to the host take this long at least. */
 export const virtualLeastLatency_s = 4e-4;
+
+/** Longest delay that the analog path can be given: the world before it is still remembered. */
+export const mostDelay_s = 1e-3;

@@ -10,6 +10,7 @@ import {
 } from '../../signal/types.ts';
 import { type EnergyMethod, energyMethodOf } from '../energy-method.ts';
 import type { SlicingRule } from '../slicing.ts';
+import { uniformDelay_s } from './range-delays.ts';
 
 const ID = 'proportional-irregular/1';
 
@@ -61,7 +62,7 @@ export class IrregularSlicer implements Stage<SampleBlock | Gap, WindowSlice> {
     this.#stream = stream;
     this.#tickHz = tickHz;
     this.#method = method;
-    const delay = (stream.groupDelay_s ?? 0) * tickHz;
+    const delay = (uniformDelay_s(stream) ?? stream.groupDelay_s ?? 0) * tickHz;
     this.#windows = windows.map((window) => ({
       start: window.startTick + delay,
       end: window.endTick + delay,

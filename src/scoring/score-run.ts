@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import { RefusalError } from '../signal/errors.ts';
 import type { InferenceResult, Recording, RunPlan, WindowTruth } from '../signal/recording.ts';
-import type { ClockInfo, Edge, StreamInfo, WindowSlice } from '../signal/types.ts';
+import type { ClockInfo, Edge, StreamInfo, Window, WindowSlice } from '../signal/types.ts';
 import { type Warning, warning } from '../signal/warnings.ts';
 import { median } from '../stats/quantile.ts';
 import { type Alignment, alignClocks, mapEdge } from '../sync/align.ts';
 import { ClockWatch } from '../sync/clock-watch.ts';
 import { energyMethodOf } from '../sync/energy-method.ts';
-import { findHiddenLosses } from '../sync/loss-detection.ts';
+import type { HiddenLoss } from '../sync/loss-detection.ts';
 import { pairEdges } from '../sync/pairing.ts';
+import { restoreLosses } from '../sync/restored-losses.ts';
 import { type IrregularSlicer, proportionalIrregular } from '../sync/slicing/irregular-slicer.ts';
 import { auto, guardBand, proportional, type WindowSlicer } from '../sync/slicing/stream-slicer.ts';
 import { accuracyOf } from './accuracy.ts';
@@ -21,8 +22,8 @@ import { findProfile } from './profiles/index.ts';
 import { quantitiesOf } from './quantities.ts';
 import type { MeasuredWindow, ScoreDocument, ScoredAlignment } from './score-document.ts';
 import { scoreUnmeasured } from './score-unmeasured.ts';
-
 import { streamingFigures } from './streaming.ts';
+
 export const slicingRules = { auto, proportional, 'guard-band': guardBand } as const;
 
 export type SlicingName = keyof typeof slicingRules;
@@ -65,20 +66,21 @@ const scoringSchema = z.object({
  *
  * @throws RefusalError where the recording cannot be scored at all (no plan, no rail with power)
  */
-export async function scoreRun(recording: Recording, options: ScoreRunOptions = {}): Promise<ScoredRun> {
-  const plan = recording.plan;
+export async function scoreRun(recorded: Recording, options: ScoreRunOptions = {}): Promise<ScoredRun> {
+  const plan = recorded.plan;
   if (plan === null) {
     throw new RefusalError('plan.none', {
-      where: recording.path,
+      where: recorded.path,
       problem: 'the recording does not say how its inferences are bracketed',
       remedy: 'record it with `joulemark run`, which writes the plan into run.json',
     });
   }
   if (plan.mode !== undefined) {
-    return { document: await scoreUnmeasured(recording, plan, plan.mode), trace: null, placed: null };
+    return { document: await scoreUnmeasured(recorded, plan, plan.mode), trace: null, placed: null };
   }
-  const stream = powerStreamOf(recording);
-  const clock = clockOf(recording, stream.clock);
+  const stream = powerStreamOf(recorded);
+  const clock = clockOf(recorded, stream.clock);
+  const { recording, losses: hidden } = await restoreLosses(recorded, stream, clock);
   const warnings: Warning[] = [...recording.warnings];
   if (stream.assumedVoltage_V !== null && !stream.quantities.includes('voltage')) {
     warnings.push(warning('voltage.assumed', `${stream.assumedVoltage_V} V is assumed on rail ${stream.rail}`));
@@ -133,7 +135,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
   }
   for (const slice of slicer.end()) slices.push(slice);
 
-  warnings.push(...lossWarnings(losses), ...hiddenLossWarnings(watch, stream, clock));
+  warnings.push(...lossWarnings(losses), ...hidden.map((loss) => hiddenLossWarning(loss, stream, clock)));
   if (saturated > 0) {
     warnings.push(warning('samples.saturated', `${saturated} samples reached the end of their range`));
   }
@@ -165,6 +167,7 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
       );
       continue;
     }
+    if (hidden.some((loss) => mayMiss(slice.window, loss))) slice.missingUnknown = true;
     windows.push(scoredWindow(slice, stream, clock, plan, truths[slice.window.index], dt_s));
   }
   for (const window of windows) {
@@ -226,14 +229,14 @@ export async function scoreRun(recording: Recording, options: ScoreRunOptions = 
     provenance: recording.provenance,
     warnings,
   };
-  if (alignments.length > 0) document.alignments = alignments.map((alignment) => describeAlignment(alignment, edges));
-  const bins = view.bins();
-  return {
-    document,
   if (streaming !== null) {
     const power_uW = windows[0]?.power_uW;
     document.wakeword = { ...streaming.wakeword, power_mW: power_uW === undefined ? null : power_uW / 1000 };
   }
+  if (alignments.length > 0) document.alignments = alignments.map((alignment) => describeAlignment(alignment, edges));
+  const bins = view.bins();
+  return {
+    document,
     trace: bins.length === 0 ? null : { rail: stream.rail, bins },
     placed: { edges, alignments },
   };
@@ -358,17 +361,19 @@ function describeAlignment({ model, method }: Alignment, edges: readonly Edge[])
   };
 }
 
-function hiddenLossWarnings(watch: ClockWatch, stream: StreamInfo, clock: ClockInfo): Warning[] {
-  if (stream.hiddenLossUnit === undefined || stream.ticksPerSample === null) return [];
-  const unit_ticks = stream.hiddenLossUnit * stream.ticksPerSample;
-  return findHiddenLosses(watch.arrivals, clock.tickHz, unit_ticks).losses.map(({ afterTick, ticks, step_s }) => {
-    const at = `after ${(afterTick / clock.tickHz).toFixed(3)} s`;
-    const lost = ticks === null ? 'something' : `${ticks / stream.ticksPerSample!} samples`;
-    return warning(
-      'samples.dropped',
-      `${lost} lost that no counter shows ${at}: everything arrives ${(step_s * 1e3).toFixed(3)} ms later from there on`,
-    );
-  });
+function hiddenLossWarning({ afterTick, ticks, step_s }: HiddenLoss, stream: StreamInfo, clock: ClockInfo): Warning {
+  const at = `after ${(afterTick / clock.tickHz).toFixed(3)} s`;
+  const lost = ticks === null ? 'something' : `${ticks / stream.ticksPerSample!} samples`;
+  return warning(
+    'samples.dropped',
+    `${lost} lost that no counter shows ${at}: everything arrives ${(step_s * 1e3).toFixed(3)} ms later from there on`,
+  );
+}
+
+/** May some of what a hidden loss took belong to the window? Its place is only known to lie between two messages. */
+function mayMiss({ startTick, endTick }: Window, { afterTick, beforeTick, ticks }: HiddenLoss): boolean {
+  const isBetween = (tick: number) => tick > afterTick && tick <= beforeTick;
+  return ticks === null ? startTick <= beforeTick && endTick > afterTick : isBetween(startTick) || isBetween(endTick);
 }
 
 function countSaturated(flags: Uint8Array | undefined): number {

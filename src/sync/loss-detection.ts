@@ -36,6 +36,8 @@ export class CounterUnwrap {
 export interface HiddenLoss {
   /** The end of the last message that came before the loss for certain, in ticks as counted (losses not added). */
   afterTick: number;
+  /** The end of a message that came after the loss for certain, counted in the same way. */
+  beforeTick: number;
   /** Ticks lost: a multiple of the unit; null where the step is none, so that something else has changed. */
   ticks: number | null;
   /** By how much later everything arrives from there on. */
@@ -84,7 +86,7 @@ export function findHiddenLosses(arrivals: Arrivals, tickHz: number, unit_ticks:
       const units = Math.round(step_ns / unit_ns);
       const isWhole = Math.abs(step_ns - units * unit_ns) < 0.3 * unit_ns;
       return {
-        afterTick: levels.lastBefore(stretch, before_ns + step_ns - unit_ns / 2),
+        ...levels.placeOf(stretch, before_ns + step_ns - unit_ns / 2),
         ticks: isWhole ? units * unit_ticks : null,
         step_s: step_ns / 1e9,
       };
@@ -167,11 +169,15 @@ class Levels {
     for (let k = 0; k < this.#lag_ns.length; k++) this.#lag_ns[k]! -= rate * this.#time_ns[k]!;
   }
 
-  /** End of the last message up to the end of the stretch after next that came before the lag grew to `limit_ns`. */
-  lastBefore(stretch: number, limit_ns: number): number {
+  /**
+   * Between which messages a step lies: it comes after the last message up to the end of the stretch after next whose lag is
+   * below `limit_ns`, and before the stretch after next, as everything in there is late.
+   */
+  placeOf(stretch: number, limit_ns: number): { afterTick: number; beforeTick: number } {
     let k = (this.#first[stretch + 3] ?? this.#ticks.length) - 1;
     while (k > 0 && this.#lag_ns[k]! >= limit_ns) k--;
-    return this.#ticks[k]!;
+    const after = Math.max(k + 1, this.#first[stretch + 2] ?? 0);
+    return { afterTick: this.#ticks[k]!, beforeTick: this.#ticks[Math.min(after, this.#ticks.length - 1)]! };
   }
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { ioManagerKinds, serveDut } from '../dut/emulators/serve.ts';
 import { instrumentFamilies } from '../instruments/families.ts';
-import { parseSignal } from '../instruments/signal-spec.ts';
+import { parseSignal, signalTriggerLine } from '../instruments/signal-spec.ts';
 import { UsageError } from '../signal/errors.ts';
 import { realTime } from '../transport/time.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
@@ -27,7 +27,11 @@ export async function emulate(id: string, options: EmulateCommandOptions): Promi
     });
   }
   const family = await load();
-  const served = await family.serve({ source: parseSignal(options.signal ?? 'dc:10mA'), time: realTime });
+  const served = await family.serve({
+    source: parseSignal(options.signal ?? 'dc:10mA'),
+    time: realTime,
+    inputs: [signalTriggerLine],
+  });
   try {
     for (const fault of options.fault ?? []) served.emulator.inject(fault);
     const { address, emulator } = served;

@@ -4,6 +4,8 @@ import { SineSignal, SteppedSignal } from './signals.ts';
 
 const prefixes: Readonly<Record<string, number>> = { n: 1e-9, u: 1e-6, m: 1e-3, '': 1, k: 1e3 };
 const defaultVoltage_V = 3;
+/** The trigger line of every signal from text. */
+export const signalTriggerLine = 'D0';
 
 /**
  * A signal from text: `dc:10mA`, `sine:10mA,5mA,50Hz` (mean, amplitude, frequency) or `steps:1uA/5ms,20mA/5ms`
@@ -28,7 +30,7 @@ export function parseSignal(text: string): SignalSource {
   };
   const options = {
     voltage_V: volts === undefined ? defaultVoltage_V : amount(volts, 'V'),
-    pulses: [{ channel: 'D0', start_s: 0, period_s: 0.1, width_s: 0.02 }],
+    pulses: [{ channel: signalTriggerLine, start_s: 0, period_s: 0.1, width_s: 0.02 }],
   };
   const parts = rest.split(',');
   switch (kind) {

@@ -318,13 +318,15 @@ export class DutClient {
     let asked = 0;
     let name: string | null = null;
     let lastError: DeviceError | null = null;
+    // What was sent before, or a boot, may have been garbage to the DUT, so an error counts when all the time is over.
+    const errors: string[] = [];
     while (name === null) {
       const left_ms = (deadline_ns - this.#time.now_ns()) / 1e6;
-      if (left_ms <= 0) throw lastError ?? this.#failure('device.silent', 'no answer to `name`');
+      if (left_ms <= 0) throw this.#noName(asked, errors, lastError);
       await this.#link.send('name');
       asked++;
       try {
-        name = await this.#readName(Math.min(nameRetry_ms, left_ms));
+        name = await this.#readName(Math.min(nameRetry_ms, left_ms), errors);
       } catch (error) {
         if (!(error instanceof DeviceError) || error.code !== 'device.silent') throw error;
         lastError = error;
@@ -344,8 +346,16 @@ export class DutClient {
     return name;
   }
 
+  #noName(asked: number, errors: readonly string[], last: DeviceError | null): DeviceError {
+    if (errors.length > 0) return this.#refusal('name', errors.slice(-1));
+    const half = /; it stopped inside a line: .*$/s.exec(last?.message ?? '')?.[0] ?? '';
+    const problem = `no answer to \`name\` within ${this.#limits.open_ms} ms, asked ${asked} times${half}`;
+    if (last === null) return this.#failure('device.silent', problem);
+    return new DeviceError(last.code, { where: last.where, problem, remedy: last.remedy });
+  }
+
   /** The name, or null where the DUT answered something else (a boot, a command that was garbage before ours). */
-  async #readName(limit_ms: number): Promise<string | null> {
+  async #readName(limit_ms: number, errors: string[]): Promise<string | null> {
     let name: string | null = null;
     const deadline_ns = this.#time.now_ns() + limit_ms * 1e6;
     for (;;) {
@@ -357,6 +367,7 @@ export class DutClient {
       for (const message of messages) {
         if (message.kind === 'name') name = message.text;
         if (message.kind === 'ready') return name;
+        if (message.kind === 'error') errors.push(message.text);
         if (message.kind === 'init-done') this.#notice('rebooted', 'the DUT booted after its port was opened');
         if (message.kind === 'timestamp-mode') this.#mode = message.mode;
       }

@@ -6,7 +6,7 @@ import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
-import { type OpenDut, openDut } from './dut-connection.ts';
+import { type OpenDut, openDut, unlessInterrupted } from './dut-connection.ts';
 import { assertStreamingFits, boardOf, type Inputs, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
 import { MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
@@ -22,6 +22,8 @@ const leastInferences = 10;
 export interface DutRunOptions {
   /** Name and version of the program, for the log. */
   version: string;
+  /** Ends the preparations. */
+  interrupt?: AbortSignal;
   /** Told what the run waits for. */
   onNotice?: (text: string) => void;
 }
@@ -62,13 +64,16 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     if (rig.trigger.source === 'instrument') measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
     await measurement.power(true);
     dut = await openDut(rig, 'energy', runs.scores);
-    const identity = await dut.client.open();
+    const identity = await unlessInterrupted(options.interrupt, dut.client.open());
     const inputs =
       inputBytes === null
         ? await soundOf(rig, boardOf(dut), identity.name)
         : await inputsOf(rig, inputBytes, identity.name, runs.windows);
     const inferences =
-      inputBytes === null ? 1 : (rig.dut.inferences ?? (await measuredInferences(dut.client, inputs, inputBytes)));
+      inputBytes === null
+        ? 1
+        : (rig.dut.inferences ??
+          (await unlessInterrupted(options.interrupt, measuredInferences(dut.client, inputs, inputBytes))));
     const isRelayed = dut.io !== null;
     const script = makeScript('energy', rig.profile, inputs.list, {
       inferences,
@@ -80,6 +85,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     const description = trigger?.source.describe();
     const isFollowingMessages = !world.isExact && measurement.isInWorld;
     const opened = dut;
+    const stop = new AbortController();
     const simulated = measurement.simulated || identity.name.startsWith(simulatedMark);
     return {
       simulated,
@@ -111,11 +117,12 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
         },
       },
       isVirtualTime: false,
-      // Timestamps of that layout are on the clock of its trace.
-      hasEnergyRunnerLayout: trigger === null && inputBytes !== null,
+      // EnergyRunner knows no streaming benchmark.
+      hasEnergyRunnerLayout: inputBytes !== null,
+      interrupt: () => stop.abort(),
       ...(trigger?.late && { lateEdges: trigger.late.edges }),
       chunks$: new Observable((subscriber) => {
-        const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, subscriber);
+        const run = new DutRun(script, opened, measurement, trigger, inputs.read, options.version, stop, subscriber);
         const heard = world instanceof MessageWorld ? (line: LogLine) => world.heard(line) : null;
         void run.play(heard);
         return () => run.end();
@@ -148,7 +155,7 @@ class DutRun {
   readonly #measurement: Measurement;
   readonly #trigger: TriggerSetup | null;
   readonly #out: Subscriber<Chunk>;
-  readonly #stop = new AbortController();
+  readonly #stop: AbortController;
   readonly #lines$ = new Subject<LogLine>();
   /** Lines from before the measurement has a time 0. */
   #held: LogLine[] = [];
@@ -161,11 +168,13 @@ class DutRun {
     trigger: TriggerSetup | null,
     readInput: Inputs['read'],
     version: string,
+    stop: AbortController,
     out: Subscriber<Chunk>,
   ) {
     this.#dut = dut;
     this.#measurement = measurement;
     this.#trigger = trigger;
+    this.#stop = stop;
     this.#out = out;
     this.#player = new ScriptPlayer(script, {
       dut: dut.client,
@@ -182,7 +191,7 @@ class DutRun {
       // The log's time 0 is the measurement's, which may not have begun yet.
       start_ns: 0,
       emit: (line) => this.#emit(line),
-      interrupt: this.#stop.signal,
+      interrupt: stop.signal,
     });
   }
 
@@ -192,24 +201,29 @@ class DutRun {
       if (source === 'dut') this.#trigger?.heard?.(line);
       this.#player.heard(source, line);
     });
-    const edges = this.#trigger?.source.edges$.subscribe({
-      next: (chunk) => this.#out.next(chunk),
-      error: (error) => this.#out.error(error),
-    });
+    let failure: Error | null = null;
+    // The script ends first, so that the supply is off, and the capture says so, before the failure closes it.
+    const fail = (error: Error) => {
+      if (failure !== null) return;
+      failure = error;
+      const text = `e-[${error.message.replaceAll(/[[\]]/g, ' ')}]`;
+      this.#emit({ kind: 'log', time_s: realTime.now_ns() / 1e9, source: 'session', text });
+      this.#stop.abort();
+    };
+    const next = (chunk: Chunk) => this.#out.next(chunk);
+    const edges = this.#trigger?.source.edges$.subscribe({ next, error: fail });
     if (heard) this.#lines$.subscribe(heard);
-    const subscription = this.#measurement.chunks$.subscribe({
-      next: (chunk) => this.#out.next(chunk),
-      error: (error) => this.#out.error(error),
-    });
+    const subscription = this.#measurement.chunks$.subscribe({ next, error: fail });
     try {
-      await this.#player.play();
-      await this.#measurement.settle();
+      await this.#player.play().catch((error) => {
+        failure ??= error;
+      });
+      await this.#measurement.settle().catch((error) => {
+        failure ??= error;
+      });
       this.#release(realTime.now_ns());
-      this.#out.complete();
-    } catch (error) {
-      await this.#measurement.settle().catch(() => {});
-      this.#release(realTime.now_ns());
-      this.#out.error(error);
+      if (failure === null) this.#out.complete();
+      else this.#out.error(failure);
     } finally {
       this.#isOver = true;
       subscription.unsubscribe();

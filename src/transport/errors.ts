@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from 'node:fs';
 import { DeviceError } from '../signal/errors.ts';
 
 /** The device, or the other end of the connection, is gone. */
@@ -49,6 +50,27 @@ export function missingModule(module: string, purpose: string, cause: unknown): 
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
+/** Names the group that the system gave the device to, where it says so. */
+function permissionRemedy(path: string): string {
+  const group = groupOf(path);
+  if (group === null)
+    return 'add yourself to its group (often `dialout`: sudo usermod -aG dialout $USER) and log in again';
+  return `add yourself to its group \`${group}\` (sudo usermod -aG ${group} $USER) and log in again`;
+}
+
+/** The name of a file's group; null where the file or the table of groups cannot be read. */
+function groupOf(path: string): string | null {
+  try {
+    const { gid } = statSync(path);
+    const row = readFileSync('/etc/group', 'utf8')
+      .split('\n')
+      .find((line) => line.split(':')[2] === String(gid));
+    return row?.split(':')[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Why a port or a device file cannot be opened, from the operating system's answer. */
 export function openFailure(where: string, cause: unknown): DeviceError {
   const message = messageOf(cause);
@@ -64,7 +86,7 @@ export function openFailure(where: string, cause: unknown): DeviceError {
     return new DeviceError('device.permission', {
       where,
       problem: 'no permission to open the device',
-      remedy: 'add yourself to its group (often `dialout`: sudo usermod -aG dialout $USER) and log in again',
+      remedy: permissionRemedy(where),
       cause,
     });
   }

@@ -18,6 +18,8 @@ export interface Pty {
 const IDLE_POLL_MS = 1;
 /** sizeof(struct termios) is 60 on Linux and 72 on macOS. */
 const TERMIOS_BYTES = 256;
+/** A program that is started meanwhile must not keep the port alive; Node has no name for it. */
+const closeOnExec = process.platform === 'linux' ? 0o2000000 : 0;
 const TCSANOW = 0;
 
 const isAgain = (error: NodeJS.ErrnoException): boolean => error.code === 'EAGAIN' || error.code === 'EWOULDBLOCK';
@@ -28,7 +30,7 @@ const isAgain = (error: NodeJS.ErrnoException): boolean => error.code === 'EAGAI
  */
 export async function openPty(): Promise<Pty> {
   const libc = await loadLibc();
-  const master = libc.posix_openpt(constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+  const master = libc.posix_openpt(constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK | closeOnExec);
   if (master < 0 || libc.grantpt(master) !== 0 || libc.unlockpt(master) !== 0) {
     throw new DeviceError('pty.unavailable', {
       where: '/dev/ptmx',

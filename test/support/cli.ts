@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -20,8 +21,23 @@ export function joulemark(args: string[], options: { cwd?: string; env?: Record<
 }
 
 /** Starts the command line and leaves it running. */
-export function startJoulemark(args: string[]) {
-  return spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export function startJoulemark(args: string[], options: { uid?: number } = {}) {
+  const env = { ...process.env, NO_COLOR: '1' };
+  return spawn(process.execPath, [bin, ...args], { ...options, env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Waits for a started command line, and says what came of it. */
+export async function endOf(child: ReturnType<typeof startJoulemark>) {
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const [status] = (await once(child, 'close')) as [number | null];
+  return { status, stdout, stderr };
 }
 
 /** A folder that is deleted when the test is over. */

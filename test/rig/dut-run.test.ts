@@ -8,7 +8,7 @@ import { DutEmulator, type DutFault, emulatedNetwork, IoManagerEmulator } from '
 import { WorldServer } from '../../src/dut/emulators/world-server.ts';
 import { virtualBenchmarks } from '../../src/dut/virtual/benchmarks.ts';
 import { parseRig } from '../../src/rig/rig-file.ts';
-import { type RunOptions, resultFiles, runBenchmark } from '../../src/rig/run-benchmark.ts';
+import { type RunOptions, type RunOutcome, resultFiles, runBenchmark } from '../../src/rig/run-benchmark.ts';
 import { scorePublished } from '../../src/scoring/published.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
 import { openPty } from '../../src/transport/pty.ts';
@@ -100,6 +100,15 @@ ${rig}`;
   }
 }
 
+/** The layout of edges from elsewhere follows from its own files, agrees with the run, and says how well the edges are known. */
+function expectLayout({ energyRunnerFolder, energyRunnerRefusal, audit }: RunOutcome, doubt: RegExp) {
+  expect(energyRunnerRefusal).toBeNull();
+  expect(audit).toMatchObject({ arithmetic: 'exact', evidence: 'incomplete', agreement: { agrees: true } });
+  expect(audit!.findings.filter((code) => /^(edges|windows|log|timestamps)\./.test(code))).toEqual([]);
+  const log = readFileSync(join(energyRunnerFolder!, 'log.txt'), 'utf8');
+  expect(/ session: m-\[(Timestamps .*)\]/.exec(log)?.[1] ?? '').toMatch(doubt);
+}
+
 describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial port', () => {
   test('has the windows of the edges of its pin, and the energy of its plant', async () => {
     const { outcome, emulator, powers } = await run({});
@@ -123,6 +132,8 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
 
   test('is written in the layout of EnergyRunner beside its run folder, and scores to the same digits', async () => {
     const { outcome } = await run({ via: 'io-manager' });
+    expect(outcome!.audit).toMatchObject({ arithmetic: 'exact', agreement: { agrees: true } });
+    expect(outcome!.audit!.findings).toContain('claim.simulated');
     const recording = await openEnergyRunner(outcome!.energyRunnerFolder!);
     const score = await scorePublished(recording);
     expect(recording.printed!.medianEnergy_uJ!.text).toBe(score.median.energyPerInference_uJ!.toFixed(3));
@@ -164,7 +175,7 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
       const sinceFirst_s = window.start_s - windows[0].start_s;
       expect(Math.abs(sinceFirst_s - (start_s - emulator.windows[0].start_s))).toBeLessThan(0.1);
     });
-    expect(outcome!.energyRunnerFolder).toBeNull();
+    expectLayout(outcome!, /clock \S+ by arrival-times, standard uncertainty/);
   }, 30_000);
 
   test('can be bracketed by the messages of the DUT, on the clock of the host', async () => {
@@ -177,6 +188,7 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
       const { start_s, end_s } = emulator.windows[k];
       expect(Math.abs(window.duration_s - (end_s - start_s))).toBeLessThan(0.1);
     });
+    expectLayout(outcome!, /clock host by \S+, standard uncertainty/);
   }, 30_000);
 
   test('is refused where the trigger source does not see its pulses, or is not there', async () => {

@@ -18,7 +18,7 @@ afterAll(() => rmSync(folders, { recursive: true, force: true }));
 
 async function run(rigText: string) {
   const folder = join(folders, `run-${Math.random().toString(36).slice(2)}`);
-  const { document } = await runBenchmark(parseRig(rigText, 'rig'), { folder, rigText });
+  const { document, audit } = await runBenchmark(parseRig(rigText, 'rig'), { folder, rigText });
   const recording = await openRunFolder(folder);
   const edges: Edge[] = [];
   for await (const batch of recording.edges()) edges.push(...batch.edges);
@@ -26,7 +26,7 @@ async function run(rigText: string) {
   for await (const line of recording.log()) log.push(line);
   const truth: WindowTruth[] = [];
   for await (const window of recording.truth()) truth.push(window);
-  return { folder, document, edges, log, truth };
+  return { folder, document, audit, edges, log, truth };
 }
 
 /** Resolution of the virtual instrument's capture timer, and virtual time of one instruction. */
@@ -48,7 +48,7 @@ function expectTruth(windows: ScoredWindow[], truth: WindowTruth[]): void {
 
 describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, () => {
   it('energy run: five windows between exact edges, each with the energy of the plant', async () => {
-    const { document, edges, log, truth, folder } = await run('version: 1\nprofile: kws01\ndut: {connection: qemu}\n');
+    const { document, audit, edges, log, truth, folder } = await run('version: 1\nprofile: kws01\ndut: {connection: qemu}\n');
     expect(document.refusal).toBeNull();
     expect(document.simulated).toBe(true);
     expect(document.windows).toHaveLength(5);
@@ -62,6 +62,9 @@ describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, (
         .slice(0, 5)
         .map(({ bytes }) => `m-results-[${referenceAnswer(bytes).join(',')}]`),
     );
+    // In the layout of EnergyRunner it gives the same figures, to the grid of that.
+    expect(audit).toMatchObject({ arithmetic: 'exact', verdict: 'unverifiable', agreement: { agrees: true } });
+    expect(audit!.findings.filter((code) => /^(edges|windows|log|timestamps|trace)\./.test(code))).toEqual([]);
     // What `score` gives for the folder is what the run gave.
     const again = await scoreRun(await openRunFolder(folder));
     expect(again.document.windows).toEqual(document.windows);

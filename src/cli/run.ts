@@ -18,6 +18,7 @@ interface RunCommandOptions extends CommonOptions {
   seed?: string;
   instrument?: string;
   dut?: string;
+  mode?: string;
   profile?: string;
   inferences?: string;
   fault?: string[];
@@ -155,9 +156,11 @@ function withOverrides(text: string, options: RunCommandOptions): string {
   const seed = numberOption(options.seed, 'seed', { least: 0, whole: true });
   const inferences = numberOption(options.inferences, 'inferences', { least: 1, whole: true });
   const slicing = choiceOption(options.slicing, 'slicing', Object.keys(slicingRules));
+  const mode = choiceOption(options.mode, 'mode', ['energy', 'performance', 'accuracy']);
   for (const fault of options.fault ?? []) choiceOption(fault, 'fault', virtualFaultKinds);
   const overrides = { seed, profile: options.profile, inferences, slicing, faults: options.fault };
-  if ([options.instrument, options.dut, ...Object.values(overrides)].every((value) => value === undefined)) return text;
+  if ([options.instrument, options.dut, mode, ...Object.values(overrides)].every((value) => value === undefined))
+    return text;
   const document = parseDocument(text);
   // A file that does not parse is left to parseRig, which names the line.
   if (document.errors.length > 0) return text;
@@ -168,6 +171,7 @@ function withOverrides(text: string, options: RunCommandOptions): string {
     document.setIn(['dut', 'connection'], options.dut);
     if (document.getIn(['dut', 'name']) === undefined) document.setIn(['dut', 'name'], `DUT at ${options.dut}`);
   }
+  if (mode !== undefined) document.setIn(['dut', 'mode'], mode);
   if (options.instrument !== undefined) {
     document.setIn(['instrument', 'family'], options.instrument);
     // The virtual DUT can only be measured by an emulated instrument.

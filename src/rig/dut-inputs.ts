@@ -27,9 +27,11 @@ export interface Inputs {
  * @throws UsageError where inputs are missing, FormatError where y_labels.csv is none
  */
 export async function inputsOf(rig: Rig, inputBytes: number, dutName: string, count: number): Promise<Inputs> {
-  const folder = rig.dut.inputs;
+  const isSimulated = dutName.startsWith(simulatedMark);
+  const hasSmallNetwork = isSimulated && rig.profile === smallNetwork.model;
+  const folder = rig.dut.inputs ?? (hasSmallNetwork ? smallNetworkTestSet : undefined);
   if (folder === undefined) {
-    if (!dutName.startsWith(simulatedMark)) {
+    if (!isSimulated) {
       throw new UsageError('rig.inputs', {
         where: 'dut.inputs',
         problem: 'nothing says where the inputs of the benchmark are',
@@ -57,8 +59,6 @@ export async function inputsOf(rig: Rig, inputBytes: number, dutName: string, co
   return { list, read: ({ file }) => readFile(file) };
 }
 
-/**
- * Inputs that carry the class that an emulated network will find: the true one, but for exactly round(error_rate x count) of
 /** @throws UsageError where the rig cannot carry out a streaming run */
 export function assertStreamingFits(rig: Rig): void {
   const refuse = (where: string, problem: string, remedy: string) =>
@@ -158,6 +158,8 @@ function malformedList(where: string, problem: string, cause?: unknown): FormatE
   });
 }
 
+/**
+ * Inputs that carry the class that an emulated network will find: the true one, but for exactly round(error_rate x count) of
  * them, drawn from the seed.
  */
 function simulatedInputs(rig: Rig, inputBytes: number, count: number): Inputs {

@@ -1,6 +1,6 @@
 import { DutClient, type DutClientOptions, type DutNotice } from '../../src/dut/client.ts';
 import { DirectLink } from '../../src/dut/command-port.ts';
-import { DutEmulator, type DutEmulatorOptions, emulatedNetwork } from '../../src/dut/emulators/index.ts';
+import { DutEmulator, type DutEmulatorOptions, firstByteNetwork } from '../../src/dut/emulators/index.ts';
 import { IoManagerEmulator, type IoManagerEmulatorOptions } from '../../src/dut/emulators/io-manager.ts';
 import { IoManager } from '../../src/dut/io-manager.ts';
 import { directBlockBytes } from '../../src/dut/protocol.ts';
@@ -8,7 +8,7 @@ import { virtualBenchmarks } from '../../src/dut/virtual/benchmarks.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
 import { VirtualTime } from '../../src/transport/time.ts';
 
-export const kws = emulatedNetwork(virtualBenchmarks.kws01);
+export const kws = firstByteNetwork(virtualBenchmarks.kws01);
 
 /** A client and an emulated DUT over memory, in virtual time. */
 export function directDut(dut: Partial<DutEmulatorOptions> = {}, client: DutClientOptions = {}) {

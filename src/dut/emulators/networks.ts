@@ -1,8 +1,9 @@
 import type { VirtualBenchmark } from '../virtual/benchmarks.ts';
 import type { EmulatedNetwork } from './dut.ts';
+import { smallNetwork } from './small-network.ts';
 
 /**
- * An input for an emulated network: it carries the class that the network will find in its first byte, and bytes that
+ * An input for `firstByteNetwork`: it carries the class that the network will find in its first byte, and bytes that
  * follow from `seed`. With it the accuracy of a run over emulated DUTs is known beforehand.
  */
 export function simulatedInput(bytes: number, found: number, seed: number): Uint8Array {
@@ -19,8 +20,13 @@ export function simulatedInput(bytes: number, found: number, seed: number): Uint
   return input;
 }
 
-/** The network of a benchmark that reads its answer from the first byte of the input; see `simulatedInput`. */
+/** The network that an emulated DUT runs for a benchmark: a real one where there is one. */
 export function emulatedNetwork(benchmark: VirtualBenchmark): EmulatedNetwork {
+  return benchmark.model === smallNetwork.model ? smallNetwork : firstByteNetwork(benchmark);
+}
+
+/** The network of a benchmark that reads its answer from the first byte of the input; see `simulatedInput`. */
+export function firstByteNetwork(benchmark: VirtualBenchmark): EmulatedNetwork {
   const { model, inputBytes, inference_s, phases, classes } = benchmark;
   return {
     model,

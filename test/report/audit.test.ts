@@ -149,12 +149,37 @@ describe('the HTML report', () => {
     30_000,
   );
 
-  it.skipIf(executable === null)('does not scroll sideways for names without a blank in them', async () => {
-    const long = structuredClone(document);
-    for (const claim of long.claims) Object.assign(claim, { system: 'x'.repeat(300), path: 'y'.repeat(300) });
-    const file = join(root, 'long.html');
-    writeFileSync(file, renderAuditHtml(long, 'Joulemark test'));
-    const { page } = await openOffline(browser!, pathToFileURL(file), { viewport: { width: 360, height: 800 } });
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
-  });
+  it.skipIf(executable === null)(
+    'does not scroll sideways for names without a blank in them, on a telephone or a desk',
+    async () => {
+      const long = structuredClone(document);
+      const name = (letter: string) => letter.repeat(300);
+      for (const claim of long.claims) {
+        const { id } = claim;
+        const names = { id: name('i'), submitter: name('s'), system: name('x'), benchmark: name('b'), path: name('y') };
+        Object.assign(claim, names, { round: name('r'), division: name('d'), mode: name('m') });
+        for (const finding of long.findings.filter((each) => each.claim === id)) {
+          Object.assign(finding, {
+            claim: claim.id,
+            path: name('p'),
+            message: name('w'),
+            evidence: { [name('k')]: name('v') },
+          });
+        }
+        for (const comparison of claim.comparisons) Object.assign(comparison, { field: name('f'), printed: name('1') });
+      }
+      const file = join(root, 'long.html');
+      writeFileSync(file, renderAuditHtml(long, 'Joulemark test'));
+      const { page } = await openOffline(browser!, pathToFileURL(file));
+      for (const width of [320, 480, 768, 1024, 1280]) {
+        await page.setViewportSize({ width, height: 800 });
+        // What is folded away is shown too.
+        await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true");
+        expect(await page.evaluate('document.documentElement.scrollWidth'), `at ${width} px`).toBeLessThanOrEqual(
+          width,
+        );
+      }
+    },
+    30_000,
+  );
 });

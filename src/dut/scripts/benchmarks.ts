@@ -100,7 +100,7 @@ export function makeScript(
       const load = options.isRelayed ? 'bloadp' : 'bload dut';
       const warmups = isAccuracy ? runs.accuracyWarmups : runs.warmups;
       return [
-        step(action, `${load} "${input.file}"${part}`, parserReady, msPerByte * input.bytes),
+        step(action, `${load} "${nameOf(input.file)}"${part}`, parserReady, msPerByte * input.bytes),
         step(
           { do: 'infer', inferences: inferences!, warmups },
           `${dut} infer ${inferences} ${warmups}`,
@@ -153,13 +153,18 @@ export function makeScript(
       iterInfer: String(inferences ?? 1),
       runMode: isAccuracy ? 'multi' : 'bmark',
       model,
-      singleInputFn: used[0]!.file,
+      singleInputFn: nameOf(used[0]!.file),
     },
     inputs: used,
     inferences,
     windows: isStreaming ? used.length : downloads.length / 2,
     steps,
   };
+}
+
+/** File name without its folder, whichever system wrote the path: a log holds no paths of the machine. */
+export function nameOf(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 }
 
 /** The downloads of one file: the whole, or parts of it. */

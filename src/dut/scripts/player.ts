@@ -5,6 +5,7 @@ import type { DutClient } from '../client.ts';
 import type { DutyCycle, IoManager } from '../io-manager.ts';
 import type { TimedLine } from '../line-queue.ts';
 import { parseDutLine } from '../protocol.ts';
+import { nameOf } from './benchmarks.ts';
 import type { Script, ScriptAction, ScriptInput, ScriptStep } from './script.ts';
 
 /** What a script needs of the instrument; whoever assembles the rig implements it. */
@@ -358,8 +359,3 @@ export class ScriptPlayer {
 }
 
 class Interruption extends Error {}
-
-/** File name without its folder, whichever system wrote the path. */
-function nameOf(path: string): string {
-  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
-}

@@ -83,7 +83,7 @@ describe('a performance run', () => {
       expect(parseLogLine(`${time_s.toFixed(3).padStart(9, '0')} ${source}: ${text}`), text).not.toBeNull();
     }
     expect(textOf(log)).toContain('parser: Command "dut infer 20 1"');
-    expect(textOf(log)).toContain('parser: Command "bload dut "data/tst_000000_0.bin""');
+    expect(textOf(log)).toContain('parser: Command "bload dut "tst_000000_0.bin""');
     expect(textOf(log).filter((line) => line.startsWith('dut: m-lap-us')).length).toBe(12);
     // The DUT is muted while it downloads.
     expect(textOf(log)).not.toContain('dut: m-load-done');
@@ -243,7 +243,7 @@ describe('a script', () => {
   test('of an energy run has the 26 steps of EnergyRunner', () => {
     const script = makeScript('energy', 'kws01', inputs, { inferences: 20, isRelayed: true, hasIoTimer: true });
     expect(script.steps.length).toBe(26);
-    expect(script.steps[10]).toMatchObject({ command: 'bloadp "data/tst_000000_0.bin"', ms: 7840 });
+    expect(script.steps[10]).toMatchObject({ command: 'bloadp "tst_000000_0.bin"', ms: 7840 });
     expect(script.steps.reduce((sum, { ms }) => sum + Math.max(0, ms), 0)).toBe(114_200);
   });
 

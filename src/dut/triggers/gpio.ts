@@ -1,8 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { readdir, readlink } from 'node:fs/promises';
 import { Subject } from 'rxjs';
 import { DeviceError } from '../../signal/errors.ts';
 import type { EdgeBatch, Polarity, Progress } from '../../signal/types.ts';
-import { realTime, type TimeSource, within } from '../../transport/time.ts';
+import { realTime, type TimeSource, wait, within } from '../../transport/time.ts';
 import { EdgeMaker, hostClock, type TriggerDescription, type TriggerSource } from './trigger-source.ts';
 
 export interface GpioOptions {
@@ -23,6 +24,9 @@ export interface GpioOptions {
  */
 const defaultShortestPulse_s = 1e-3;
 const start_ms = 5000;
+/** gpiomon does not say when it has the line; where nothing shows it, it is given this long. */
+const ready_ms = 500;
+const lookEvery_ms = 10;
 /** A line of gpiomon is some forty characters. */
 const maxLineLength = 1000;
 
@@ -102,6 +106,7 @@ export class GpioSource implements TriggerSource {
       child.once('spawn', resolve);
       child.once('error', (cause) => reject(this.#failure(cause.message)));
     });
+    await this.#ready(child);
   }
 
   async stop(): Promise<void> {
@@ -116,6 +121,14 @@ export class GpioSource implements TriggerSource {
     });
     child.kill('SIGTERM');
     await closed;
+  }
+
+  /** Edges from before the child has the line are lost: the kernel shows among its files when it does. */
+  async #ready(child: ChildProcess): Promise<void> {
+    for (let passed_ms = 0; passed_ms < ready_ms && child.exitCode === null; passed_ms += lookEvery_ms) {
+      if (await holdsLine(child.pid!)) return;
+      await wait(this.#time, lookEvery_ms);
+    }
   }
 
   #edgeOf(line: string, version: 1 | 2, arrival_ns: number) {
@@ -151,4 +164,12 @@ export class GpioSource implements TriggerSource {
         : 'install libgpiod (Debian: apt install gpiod), and check chip and line with `gpioinfo`',
     });
   }
+}
+
+/** Has the process a line of a GPIO chip open? (Linux: `anon_inode:gpio-line` or, by the older interface, `gpio-event`.) */
+async function holdsLine(pid: number): Promise<boolean> {
+  const folder = `/proc/${pid}/fd`;
+  const files = await readdir(folder).catch(() => []);
+  const targets = await Promise.all(files.map((file) => readlink(`${folder}/${file}`).catch(() => '')));
+  return targets.some((target) => target.includes('gpio-line') || target.includes('gpio-event'));
 }

@@ -7,17 +7,25 @@ import type { Plant } from '../plant/plant.ts';
 import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
-import type { Chunk, ClockInfo, Edge, LogLine } from '../signal/types.ts';
+import type { Chunk, ClockInfo, Edge, LogLine, StreamInfo } from '../signal/types.ts';
 import { VirtualTime } from '../transport/time.ts';
 import { withGroupDelays } from './group-delays.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
-import { startVirtualWorld, type VirtualWorld } from './virtual-world.ts';
+import { syncPlanOf } from './sync-plan.ts';
+import { startVirtualWorld, syncChannelOf, type VirtualWorld } from './virtual-world.ts';
 
 /** An emulated run goes on in steps of this much virtual time. */
 const step_ms = 20;
 /** Power just outside a window is the mean over this long. */
 const outside_s = 1e-3;
+
+/** A fault of the emulator, and when it happens in the run. */
+export interface TimedFault {
+  at_s: number;
+  /** `name` or `name=number`, from the family's list of faults. */
+  fault: string;
+}
 
 /**
  * A run of the virtual DUT, measured by an emulated instrument: the real driver talks to the emulator over an in-memory
@@ -25,7 +33,7 @@ const outside_s = 1e-3;
  *
  * @throws UsageError for settings that the family does not have
  */
-export async function instrumentRun(rig: Rig): Promise<RunSource> {
+export async function instrumentRun(rig: Rig, faults: readonly TimedFault[] = []): Promise<RunSource> {
   const family = await instrumentFamilies[rig.instrument.family]();
   if (rig.instrument.connection !== 'emulated' && rig.instrument.connection !== 'auto') {
     throw new UsageError('rig.connection', {
@@ -58,10 +66,14 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
     await time.run(instrument.supply.setVoltage(supply.voltage_V));
     await time.run(instrument.supply.on());
   }
+  const { clocks, streams } = instrument;
+  const wanted = rig.trigger.sync ?? suitableSync(hostPin, streams[0]!);
+  const sync = syncPlanOf(wanted, syncChannelOf(rig), streams[0]!, clocks);
+  if (sync !== null) world.playSync(sync);
   return {
     simulated: identity.simulated,
-    clocks: hostPin ? [...new Set([...instrument.clocks, hostClockOf(instrument.clocks)])] : instrument.clocks,
-    streams: withGroupDelays(instrument.streams, rig),
+    clocks: hostPin ? [...new Set([...clocks, hostClockOf(clocks)])] : clocks,
+    streams: withGroupDelays(streams, rig),
     plan: world.plan,
     provenance: {
       simulated: identity.simulated,
@@ -71,10 +83,9 @@ export async function instrumentRun(rig: Rig): Promise<RunSource> {
     },
     isVirtualTime: true,
     chunks$: new Observable((subscriber) => {
-      const pin = hostPin
-        ? new HostPin(world.plant, rig.trigger.channel, sourceStart_ns, hostClockOf(instrument.clocks))
-        : null;
-      const player = new EmulatedRun(world, family, emulated, time, pin, rig.faults, subscriber);
+      const channels = [rig.trigger.channel, ...(sync === null ? [] : [sync.channel])];
+      const pin = hostPin ? new HostPin(world.plant, channels, sourceStart_ns, hostClockOf(clocks)) : null;
+      const player = new EmulatedRun(world, family, emulated, time, pin, faults, subscriber);
       player.play();
       return () => player.end();
     }),
@@ -145,19 +156,24 @@ function linkDelay(random: Random): () => number {
   return () => leastDelay_ms - meanExcess_ms * Math.log(1 - random.uniform());
 }
 
-/** The trigger pin as the host sees it on a GPIO line, for instruments without an input. */
+/** Where the host watches the pin, the pattern relates its clock to the samples better than arrival times do. */
+function suitableSync(hostPin: boolean, stream: StreamInfo): 'pattern' | 'none' {
+  return hostPin && stream.ticksPerSample !== null ? 'pattern' : 'none';
+}
+
+/** Pins of the DUT as the host sees them on GPIO lines, for instruments without an input. */
 class HostPin {
   readonly #clock: ClockInfo;
   readonly #plant: Plant;
-  readonly #channel: string;
+  readonly #channels: readonly string[];
   readonly #start_ns: number;
   #until_s = 0;
   #seq = 0;
 
-  constructor(plant: Plant, channel: string, start_ns: number, clock: ClockInfo) {
+  constructor(plant: Plant, channels: readonly string[], start_ns: number, clock: ClockInfo) {
     this.#clock = clock;
     this.#plant = plant;
-    this.#channel = channel;
+    this.#channels = channels;
     this.#start_ns = start_ns;
   }
 
@@ -166,15 +182,15 @@ class HostPin {
     const until_s = (now_ns - this.#start_ns) * 1e-9;
     const edges = this.#plant
       .edgesBetween(this.#until_s, until_s)
-      .filter((edge) => edge.channel === this.#channel)
-      .map(({ time_s, polarity }): Edge => {
+      .filter((edge) => this.#channels.includes(edge.channel))
+      .map(({ time_s, channel, polarity }): Edge => {
         const arrival_ns = this.#start_ns + time_s * 1e9;
         const { id, tickHz } = this.#clock;
         return {
           clock: id,
           tick: arrival_ns * 1e-9 * tickHz,
           u_ticks: hostEdge_u_s * tickHz,
-          channel: this.#channel,
+          channel,
           polarity,
           seq: this.#seq++,
           arrival_ns,
@@ -193,6 +209,7 @@ class EmulatedRun {
   readonly #time: VirtualTime;
   readonly #pin: HostPin | null;
   readonly #out: Subscriber<Chunk>;
+  readonly #faults: TimedFault[];
   #windows: InferenceWindow[] = [];
   #ended = false;
 
@@ -202,7 +219,7 @@ class EmulatedRun {
     emulated: EmulatedInstrument,
     time: VirtualTime,
     pin: HostPin | null,
-    faults: readonly string[],
+    faults: readonly TimedFault[],
     out: Subscriber<Chunk>,
   ) {
     this.#world = world;
@@ -211,7 +228,7 @@ class EmulatedRun {
     this.#time = time;
     this.#pin = pin;
     this.#out = out;
-    for (const fault of faults) emulated.emulator.inject(fault);
+    this.#faults = [...faults].sort((a, b) => a.at_s - b.at_s);
     const { clocks, samples$ } = emulated.instrument;
     samples$.subscribe({
       next: (chunk) => out.next(runChunk(chunk, clocks)),
@@ -227,6 +244,7 @@ class EmulatedRun {
       const start_ns = this.#time.now_ns();
       while (!this.#ended && !this.#out.closed) {
         await this.#time.advance(step_ms);
+        this.#happen((this.#time.now_ns() - start_ns) * 1e-9);
         this.#pin?.emit(this.#time.now_ns(), this.#out);
         this.#log();
         const passed_s = (this.#time.now_ns() - start_ns) * 1e-9;
@@ -244,6 +262,12 @@ class EmulatedRun {
   end(): void {
     this.#ended = true;
     this.#emulated.emulator.stop();
+  }
+
+  #happen(passed_s: number): void {
+    while (this.#faults.length > 0 && this.#faults[0]!.at_s <= passed_s) {
+      this.#emulated.emulator.inject(this.#faults.shift()!.fault);
+    }
   }
 
   #log(): void {

@@ -7,7 +7,8 @@ import type { RunPlan, WindowTruth } from '../signal/recording.ts';
 import type { Chunk, ClockInfo, LogLine, StreamInfo } from '../signal/types.ts';
 import { withGroupDelays } from './group-delays.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
-import { startVirtualWorld, type VirtualWorld } from './virtual-world.ts';
+import { syncPlanOf } from './sync-plan.ts';
+import { startVirtualWorld, syncChannelOf, type VirtualWorld } from './virtual-world.ts';
 
 /** A run of the virtual rig: what is known before it, and everything that flows from it. */
 export interface SimulatedRun {
@@ -49,6 +50,9 @@ export function simulateRun(rig: Rig, seed: number, faults: readonly VirtualFaul
     random.fork('instrument'),
     `SIM-V${String(seed).padStart(6, '0')}`,
   );
+  const { sync: wanted = 'none' } = rig.trigger;
+  const sync = syncPlanOf(wanted, syncChannelOf(rig), instrument.stream, [instrument.clock]);
+  if (sync !== null) world.playSync(sync);
   return {
     clocks: [instrument.clock],
     streams: withGroupDelays([instrument.stream], rig),

@@ -2,6 +2,7 @@ import {
   energyRun,
   perInferenceRun,
   type ScriptEvent,
+  type SyncSignal,
   timestampPulse_s,
   VirtualDut,
   virtualAnswers,
@@ -11,7 +12,8 @@ import type { TriggerPlan } from '../instruments/virtual/index.ts';
 import { Plant } from '../plant/plant.ts';
 import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
-import type { RunPlan } from '../signal/recording.ts';
+import type { RunPlan, SyncPlan } from '../signal/recording.ts';
+import { mSequence, patternEdges } from '../sync/sync-pattern.ts';
 import type { Rig } from './rig-file.ts';
 
 /** The virtual DUT at work on its plant: whatever instrument reads the plant, this is what happens there. */
@@ -21,6 +23,11 @@ export interface VirtualWorld {
   plan: RunPlan;
   trigger: TriggerPlan;
   provenance: { dut: Record<string, unknown>; supply: Record<string, unknown> };
+  /**
+   * The DUT plays this pattern at the beginning, at the end, and every minute in between, on its own line. Before the first
+   * move of the DUT only.
+   */
+  playSync(sync: SyncPlan): void;
   /** Lets the DUT act until `until_s` is settled or it is done. */
   advance(until_s: number): void;
   /** What the DUT printed and which windows it ended since the last call; each is given once, in time order. */
@@ -65,15 +72,18 @@ export function startVirtualWorld(
     sourceResistance_ohm,
     // Switching ripple, mains pick-up and slow drift (invented).
     waves: [wave(4e-3, waves.between(2100, 2900)), wave(1e-3, 100), wave(3e-3, waves.between(0.008, 0.02))],
-    channels: { [channel]: !isPerInference },
+    channels: { [channel]: !isPerInference, [syncChannelOf(rig)]: false },
   });
   const dut = new VirtualDut(plant, random.fork('dut'), channel, isPerInference ? 115_200 : 9600);
   const { model, classes } = benchmark;
   const answers = virtualAnswers(model, classes, windows, rig.dut.error_rate, random.fork('answers'));
-  const script = (isPerInference ? perInferenceRun : energyRun)(dut, rig.dut.name, benchmark, answers);
+  const play = isPerInference ? perInferenceRun : energyRun;
+  let sync: SyncSignal | null = null;
+  let script: Generator<ScriptEvent> | null = null;
 
   let events: ScriptEvent[] = [];
   const advance = (until_s: number) => {
+    script ??= play(dut, rig.dut.name, benchmark, answers, sync);
     while (plant.end_s === null && plant.horizon_s < until_s) {
       const step = script.next();
       if (step.done) plant.finish();
@@ -84,19 +94,20 @@ export function startVirtualWorld(
 
   // A pulse is two changes of the line; the first pulse of the energy run is the handshake.
   const pulse = (k: number) => [2 * k, 2 * k + 1];
+  const plan: RunPlan = {
+    profile: isPerInference ? null : rig.profile,
+    pairing: isPerInference ? 'level-high' : 'falling-pairs',
+    channel,
+    windows,
+    inferencesPerWindow,
+    // A level's bounce shows both polarities: there only the width tells it from a window.
+    holdOff_s: rig.trigger.hold_off_s ?? (isPerInference ? 0 : timestampPulse_s),
+    minWidth_s: rig.trigger.min_width_s ?? (isPerInference ? timestampPulse_s : 0),
+    pulse_s: isPerInference ? benchmark.inference_s : timestampPulse_s,
+  };
   return {
     plant,
-    plan: {
-      profile: isPerInference ? null : rig.profile,
-      pairing: isPerInference ? 'level-high' : 'falling-pairs',
-      channel,
-      windows,
-      inferencesPerWindow,
-      // A level's bounce shows both polarities: there only the width tells it from a window.
-      holdOff_s: rig.trigger.hold_off_s ?? (isPerInference ? 0 : timestampPulse_s),
-      minWidth_s: rig.trigger.min_width_s ?? (isPerInference ? timestampPulse_s : 0),
-      pulse_s: isPerInference ? benchmark.inference_s : timestampPulse_s,
-    },
+    plan,
     trigger: {
       windows,
       window_s: inferencesPerWindow * benchmark.inference_s,
@@ -107,6 +118,12 @@ export function startVirtualWorld(
       dut: { name: rig.dut.name, model, simulated: true, errorRate: rig.dut.error_rate },
       supply: { voltage_V, sourceResistance_ohm },
     },
+    playSync(wanted) {
+      if (script !== null) throw new Error('playSync: the DUT has begun');
+      plan.sync = wanted;
+      const { channel: line, chip_s, order } = wanted;
+      sync = { channel: line, chip_s, chips: mSequence(order).length, edges: patternEdges(wanted) };
+    },
     advance,
     takeEvents: () => {
       const taken = events;
@@ -114,6 +131,11 @@ export function startVirtualWorld(
       return taken;
     },
   };
+}
+
+/** The line of the sync pattern: not the one that brackets inferences. */
+export function syncChannelOf(rig: Rig): string {
+  return rig.trigger.channel === 'sync' ? 'sync2' : 'sync';
 }
 
 function benchmarkOf(rig: Rig) {

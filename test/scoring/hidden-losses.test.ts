@@ -85,7 +85,7 @@ describe('samples that were lost behind a short counter', () => {
       expect(document.warnings.map(({ message }) => message).join()).toContain(
         `${lost} samples lost that no counter shows`,
       );
-      expect(document.totals.missingSamples).toBe(lost);
+      expect(document.totals!.missingSamples).toBe(lost);
     }
   });
 

@@ -77,4 +77,5 @@ export const virtualCurrents_A = {
   warmUp: 11.9e-3,
   uartDownload: 3.2e-3,
   uartReply: 2.9e-3,
+  syncLoad: 6.4e-3,
 } as const;

@@ -1,6 +1,6 @@
 import type { VirtualAnswer } from './answers.ts';
 import { type VirtualBenchmark, virtualCurrents_A } from './benchmarks.ts';
-import type { ScriptEvent, VirtualDut } from './virtual-dut.ts';
+import type { ScriptEvent, SyncSignal, VirtualDut } from './virtual-dut.ts';
 
 /** Firmware text of MLPerf Tiny. */
 const profileMessage = 'm-profile-[ULPMark for tinyML Firmware V0.0.1]';
@@ -8,6 +8,11 @@ const profileMessage = 'm-profile-[ULPMark for tinyML Firmware V0.0.1]';
 /** The UART has gone quiet for this long before a window begins, and stays so after it ends. */
 const energyRunQuiet_s = 10e-3;
 const perInferenceQuiet_s = 5e-3;
+
+/** The pattern is played at the beginning, at the end, and whenever the last time is so long ago. */
+const syncEvery_s = 60;
+/** Nothing else happens for this long before and after it. */
+const syncQuiet_s = 20e-3;
 
 /** One `db` command carries 26 bytes as hex digits: `db `, the digits and `%`. */
 const downloadBlockBytes = 26;
@@ -23,9 +28,12 @@ export function* energyRun(
   dutName: string,
   benchmark: VirtualBenchmark,
   answers: Iterable<VirtualAnswer>,
+  sync: SyncSignal | null = null,
 ): Generator<ScriptEvent> {
   const { iterations } = benchmark;
+  const player = new SyncPlayer(dut, sync);
   yield* boot(dut, dutName, benchmark);
+  player.play();
   dut.receive('timestamp%'.length);
   dut.idle(energyRunQuiet_s);
   dut.timestamp();
@@ -33,6 +41,7 @@ export function* energyRun(
   yield* dut.say('m-ready');
   dut.idle(1);
   for (const answer of answers) {
+    player.playIfDue();
     yield* download(dut, benchmark.inputBytes);
     dut.receive(`infer ${iterations} 1%`.length);
     dut.idle(commandTurnaround_s);
@@ -52,6 +61,7 @@ export function* energyRun(
     yield* dut.say('m-ready');
     dut.idle(0.1);
   }
+  player.play();
   dut.idle(1);
 }
 
@@ -64,12 +74,16 @@ export function* perInferenceRun(
   dutName: string,
   benchmark: VirtualBenchmark,
   answers: Iterable<VirtualAnswer>,
+  sync: SyncSignal | null = null,
 ): Generator<ScriptEvent> {
+  const player = new SyncPlayer(dut, sync);
   yield* boot(dut, dutName, benchmark);
+  player.play();
   yield* dut.say('m-warmup-start-1');
   dut.warmUp(benchmark);
   yield* dut.say('m-warmup-done');
   for (const answer of answers) {
+    player.playIfDue();
     dut.idle(perInferenceQuiet_s);
     const start_s = dut.now_s;
     dut.setPin(true);
@@ -81,7 +95,32 @@ export function* perInferenceRun(
     yield* results(dut, answer);
   }
   yield* dut.say('m-ready');
+  player.play();
   dut.idle(0.1);
+}
+
+/** Plays the sync pattern of a run now and then, where it has one. */
+class SyncPlayer {
+  readonly #dut: VirtualDut;
+  readonly #sync: SyncSignal | null;
+  #last_s = 0;
+
+  constructor(dut: VirtualDut, sync: SyncSignal | null) {
+    this.#dut = dut;
+    this.#sync = sync;
+  }
+
+  play(): void {
+    if (this.#sync === null) return;
+    this.#dut.idle(syncQuiet_s);
+    this.#dut.sync(this.#sync);
+    this.#dut.idle(syncQuiet_s);
+    this.#last_s = this.#dut.now_s;
+  }
+
+  playIfDue(): void {
+    if (this.#dut.now_s - this.#last_s >= syncEvery_s) this.play();
+  }
 }
 
 function* boot(dut: VirtualDut, dutName: string, benchmark: VirtualBenchmark): Generator<ScriptEvent> {

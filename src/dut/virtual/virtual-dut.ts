@@ -1,6 +1,6 @@
 import type { Plant } from '../../plant/plant.ts';
 import type { Random } from '../../plant/random.ts';
-import type { LogLine } from '../../signal/types.ts';
+import type { LogLine, Polarity } from '../../signal/types.ts';
 import { type VirtualBenchmark, virtualCurrents_A } from './benchmarks.ts';
 
 /** A stretch of inferences that the DUT marked with its trigger line. */
@@ -16,6 +16,19 @@ export type ScriptEvent = LogLine | InferenceWindow;
 
 /** Length of a timestamp pulse: the falling edge counts, the line goes back up after this. */
 export const timestampPulse_s = 50e-6;
+
+/** A pattern that the DUT plays: on a line of its own that idles low, and as its current. */
+export interface SyncSignal {
+  channel: string;
+  chip_s: number;
+  /** Number of chips. */
+  chips: number;
+  /** Where the line changes, in chips from the beginning. */
+  edges: readonly { chip: number; polarity: Polarity }[];
+}
+
+/** Chips take the DUT longer or shorter than asked, by so much (standard deviation, invented). */
+const chipError_rel = 5e-4;
 
 /**
  * The moves of a simulated microcontroller: each one appends to the plant and lasts as long as it would last.
@@ -75,6 +88,20 @@ export class VirtualDut {
 
   setPin(high: boolean): void {
     this.plant.edge(this.now_s, this.#channel, high ? 'rise' : 'fall');
+  }
+
+  /** Plays a pattern once. */
+  sync({ channel, chip_s, chips, edges }: SyncSignal): void {
+    const actual_s = chip_s * (1 + chipError_rel * this.#random.normal());
+    let level = virtualCurrents_A.idle as number;
+    let from = 0;
+    for (const { chip, polarity } of [...edges, { chip: chips, polarity: null }]) {
+      this.spend((chip - from) * actual_s, level);
+      from = chip;
+      if (polarity === null) break;
+      this.plant.edge(this.now_s, channel, polarity);
+      level = polarity === 'rise' ? virtualCurrents_A.syncLoad : virtualCurrents_A.idle;
+    }
   }
 
   /** One inference: its time varies by 0.05 % and its current by 0.2 % (standard deviations) from one to the next. */

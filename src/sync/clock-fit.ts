@@ -60,8 +60,12 @@ export function fitPulses(
   return new ClockModel(clocks.from, clocks.to, [{ from: -Infinity, line: clockLine(line, covariance, nominal) }], 0);
 }
 
-/** What the residuals should scatter and do not, where that is no chance (1 %; Wilson and Hilferty's approximation of chi^2). */
-function sharedVariance(squares: number, freedom: number, prior: number): number {
+/**
+ * What residuals should scatter by their grids (variance `prior` of each) and do not, where that is no chance (1 %; Wilson
+ * and Hilferty's approximation of chi^2): an error that all of them may share.
+ * @param squares sum of the squared residuals
+ */
+export function sharedVariance(squares: number, freedom: number, prior: number): number {
   if (freedom <= 0) return prior;
   const variance = squares / freedom;
   const root = 1 - 2 / (9 * freedom) - 2.326 * Math.sqrt(2 / (9 * freedom));

@@ -13,6 +13,11 @@ export function delayOf(stream: StreamInfo, range: number): RangeDelay {
   return { delay_s: stream.groupDelay_s ?? 0, u_s: stream.u_groupDelay_s ?? null };
 }
 
+/** The range of samples that name none. */
+export function onlyRange({ ranges }: StreamInfo): number {
+  return ranges.length === 1 ? ranges[0]!.index : 0;
+}
+
 /** The one delay of all ranges of a stream, in s (0 where nothing is known); null where ranges differ. */
 export function uniformDelay_s(stream: StreamInfo): number | null {
   const delays = new Set(stream.ranges.map(({ index }) => delayOf(stream, index).delay_s));
@@ -34,9 +39,10 @@ export interface EdgeDelay {
 
 /**
  * Tells the delays of edges from the ranges of the samples around them (`range-delay/1`). The range of an edge is that of
- * the sample in which the undelayed edge lies: through it the flank is first seen. The samples from there to the one
- * behind the delayed edge tell whether the range changes meanwhile; the largest difference to a delay among these is doubt.
- * Before the first sample its range counts; in a gap, the range before it.
+ * the last sample before the one in which the undelayed edge lies: the flank cannot have changed it, and is first seen through
+ * it. (Where a range has a negative delay, that much earlier.) The samples from there to the one behind the delayed edge
+ * tell whether the range changes meanwhile; the largest difference to a delay among these is doubt. Before the first sample
+ * its range counts; in a gap, the range before it.
  */
 export class RangeTrack {
   readonly #stream: StreamInfo;
@@ -73,7 +79,7 @@ export class RangeTrack {
     const { range } = chunk;
     let last = this.#range.at(-1) ?? -1;
     if (range === undefined) {
-      const only = this.#stream.ranges.length === 1 ? this.#stream.ranges[0]!.index : 0;
+      const only = onlyRange(this.#stream);
       if (only !== last) this.#begin(first, only);
     } else {
       for (let k = 0; k < chunk.length; k++) {
@@ -93,15 +99,15 @@ export class RangeTrack {
   /** Where the flank of an edge at `tick` shows; null while the samples that tell it have not come. */
   delayAt(tick: number): EdgeDelay | null {
     const at = tick / this.#ticksPerSample - this.#cellOffset;
-    if (!this.#isEnded && this.#end <= Math.floor(at)) return null;
-    const range = this.#range[this.#runAt(at)] ?? 0;
+    const untouched = Math.floor(at + Math.min(0, this.least_ticks) / this.#ticksPerSample) - 1;
+    if (!this.#isEnded && this.#end <= untouched) return null;
+    const range = this.#range[this.#runAt(untouched)] ?? 0;
     const { delay_s, u_s } = this.#delay(range);
     const ticks = delay_s * this.#tickHz;
-    const delayed = at + ticks / this.#ticksPerSample;
-    const last = Math.floor(Math.max(at, delayed)) + 1;
+    const last = Math.floor(Math.max(at, at + ticks / this.#ticksPerSample)) + 1;
     if (!this.#isEnded && this.#end <= last) return null;
     let doubt_s = 0;
-    for (let run = this.#runAt(Math.min(at, delayed)); run < this.#from.length && this.#from[run]! <= last; run++) {
+    for (let run = this.#runAt(untouched); run < this.#from.length && this.#from[run]! <= last; run++) {
       doubt_s = Math.max(doubt_s, Math.abs(this.#delay(this.#range[run]!).delay_s - delay_s));
     }
     return {
@@ -115,7 +121,7 @@ export class RangeTrack {
 
   /** Lets go of what edges from `tick` on do not need. */
   forget(tick: number): void {
-    const run = this.#runAt((tick + Math.min(0, this.least_ticks)) / this.#ticksPerSample - 1);
+    const run = this.#runAt((tick + Math.min(0, this.least_ticks)) / this.#ticksPerSample - 2);
     if (run < 1024) return;
     this.#from.splice(0, run);
     this.#range.splice(0, run);
@@ -128,12 +134,11 @@ export class RangeTrack {
 
   /** The run that holds a position: the first one for what lies before it. */
   #runAt(position: number): number {
-    const at = Math.floor(position);
     let low = 0;
     let high = this.#from.length;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (this.#from[middle]! <= at) low = middle;
+      if (this.#from[middle]! <= position) low = middle;
       else high = middle;
     }
     return low;

@@ -78,7 +78,7 @@ const CURRENT = {
 };
 const VOLTAGE = { offset: [-1150.5, -2041.75], gain: [9.5e-4, 2.95e-4] };
 
-const SERIAL_BYTES = 16;
+const SERIAL_HEX = '51'.repeat(16);
 
 /** A Joulescope JS110 seen from its USB port. It encodes by itself; only the numbers of the protocol are shared. */
 export class Js110Emulator implements Emulator, UsbModel {
@@ -213,7 +213,7 @@ export class Js110Emulator implements Emulator, UsbModel {
       case js110Request.status:
         return this.#status();
       case js110Request.serialNumber:
-        return new Uint8Array(SERIAL_BYTES).fill(0x51);
+        return new Uint8Array(Buffer.from(SERIAL_HEX, 'hex'));
       case js110Request.calibration:
         return this.#records[value]?.slice(index, index + length) ?? 'stall';
       case js110Request.info:
@@ -275,8 +275,10 @@ export class Js110Emulator implements Emulator, UsbModel {
   #info(): Uint8Array {
     if (this.#faults.has('old-firmware'))
       return Uint8Array.from([1, 12, js110PacketType.info, 0, 0, 0, 0, 0, 0x7b, 0xff]);
-    const json = Buffer.from(JSON.stringify({ type: 'info', ctl: { hw: { rev: 'SIM' }, fw: { ver: '1.3.0' } } }));
-    return new Uint8Array(Buffer.concat([Buffer.from([1, 8, js110PacketType.info, 0, 0, 0, 0, 0]), json]));
+    // Since firmware 1.1.0 the text comes without a header.
+    return new Uint8Array(
+      Buffer.from(JSON.stringify({ type: 'info', ctl: { hw: { rev: 'SIM' }, fw: { ver: '1.3.0' } } })),
+    );
   }
 
   #settingsChanged(): void {
@@ -443,12 +445,25 @@ function calibrationJson(): string {
   // Range 7 is the open path: the bare word NaN, as in real records.
   const list = (values: readonly number[]) => `[${values.join(', ')}, NaN]`;
   return (
-    `{"current": {"offset": ${list(CURRENT.offset)}, "gain": ${list(CURRENT.gain)}}, ` +
-    `"voltage": {"offset": [${VOLTAGE.offset}], "gain": [${VOLTAGE.gain}]}}`
+    `{"version": "1.0.0", "time": "2018-01-01T00:00:00+00:00", "timestamp": "0", "product_name": "Emulated JS110", ` +
+    `"vendor_name": "Joulemark", "subtype_name": "Calibration", "product": "1.1.1", "serial_number": "${SERIAL_HEX}", ` +
+    `"voltage": {"offset": [${VOLTAGE.offset}], "gain": [${VOLTAGE.gain}]}, ` +
+    `"current": {"offset": ${list(CURRENT.offset)}, "gain": ${list(CURRENT.gain)}}}`
   );
 }
 
-/** A calibration record with a section of coefficients and an end. */
+/** Time, version, vendor, product, subtype, hardware, serial number: other software refuses a record without it. */
+function calibrationHeader(): Buffer {
+  const header = Buffer.alloc(40);
+  header.writeUInt32LE(0x0100_0000, 8);
+  header.writeUInt32LE(1, 12);
+  header.writeUInt16LE(1, 16);
+  header.writeUInt16LE(1, 18);
+  header.write(SERIAL_HEX, 24, 'hex');
+  return header;
+}
+
+/** A calibration record, not signed: a header, a section of coefficients and an end. */
 function calibrationRecord(json: string): Uint8Array {
   const section = (tag: string, data: Buffer): Buffer => {
     const head = Buffer.alloc(8);
@@ -460,7 +475,11 @@ function calibrationRecord(json: string): Uint8Array {
     check.writeUInt32LE(crc32(body));
     return Buffer.concat([body, check]);
   };
-  const body = Buffer.concat([section('AJS', Buffer.from(json)), section('END', Buffer.alloc(0))]);
+  const body = Buffer.concat([
+    section('HDR', calibrationHeader()),
+    section('AJS', Buffer.from(json)),
+    section('END', Buffer.alloc(0)),
+  ]);
   const header = Buffer.alloc(32);
   Buffer.from('d3746167666d74200d0a200a20201a1c', 'hex').copy(header);
   header.writeBigUInt64LE(BigInt(32 + body.length), 16);

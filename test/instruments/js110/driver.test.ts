@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { EmulatorOptions } from '../../../src/instruments/emulator.ts';
 import { Js110, Js110Emulator, type Js110Settings } from '../../../src/instruments/js110/index.ts';
-import { encodeSettings, outRequest } from '../../../src/instruments/js110/protocol.ts';
-import { js110Request, js110Select } from '../../../src/instruments/js110/spec.ts';
+import { encodeSettings, inRequest, outRequest, parseCalibration } from '../../../src/instruments/js110/protocol.ts';
+import { js110Calibration, js110Request, js110Select } from '../../../src/instruments/js110/spec.ts';
 import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
@@ -80,6 +80,22 @@ describe('opening a JS110', () => {
     const [stream] = b.instrument.streams;
     expect(stream!.ranges.map(({ resolution_A }) => resolution_A)).toEqual([...STEPS, null]);
     expect(stream!.logicInputs).toEqual(['IN0', 'IN1']);
+  });
+
+  // pyjoulescope refuses a record without these, one of another serial number, and a header before the information.
+  it('finds a calibration record and information of the form that other software asks for', async () => {
+    const b = bench(dc(1e-3));
+    await b.time.run(b.instrument.open());
+    const ask = (request: number, value: number, length: number) =>
+      b.time.run(b.device.controlIn(inRequest(request, value), length));
+    const record = await ask(js110Request.calibration, js110Calibration.active, 4096);
+    expect(parseCalibration(record, 'test').sections).toEqual(['HDR', 'AJS', 'END']);
+    const text = Buffer.from(record).toString('latin1');
+    expect(text).toContain('"version": "1.0.0", "time": "2018-01-01T00:00:00+00:00"');
+    expect(text).toContain('"product": "1.1.1"');
+    const serial = Buffer.from(await ask(js110Request.serialNumber, 0, 16)).toString('hex');
+    expect(text).toContain(`"serial_number": "${serial}"`);
+    expect(Buffer.from(await ask(js110Request.info, 0, 1024)).toString()).toMatch(/^\{"type":"info".*\}$/);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { DeviceError } from '../signal/errors.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
+import { leastRoundTrip_s } from '../transport/round-trip.ts';
 import { realTime, type TimeSource } from '../transport/time.ts';
 import { CommandPort, type DutLink } from './command-port.ts';
 import { LineQueue, type TimedLine } from './line-queue.ts';
@@ -48,6 +49,8 @@ export class IoManager {
   #kind: IoManagerKind | null = null;
   /** What it answered to `name`; empty before open(). */
   greeting: readonly string[] = [];
+  /** Shortest round trip of a command, in s; null before measureRoundTrip(). */
+  roundTrip_s: number | null = null;
 
   constructor(stream: ByteStream, options: IoManagerOptions = {}) {
     this.name = stream.name;
@@ -101,6 +104,11 @@ export class IoManager {
       if (isLast) return lines;
       if (lines.length > 100_000) throw this.#protocol(command, 'an answer without end');
     }
+  }
+
+  /** What the board sends by itself needs no longer than this at least. @throws DeviceError `device.silent` */
+  async measureRoundTrip(): Promise<void> {
+    this.roundTrip_s = await leastRoundTrip_s(this.#time, () => this.command('name'));
   }
 
   /** Stamps edges from now on (UNO). @throws DeviceError `io.protocol` */

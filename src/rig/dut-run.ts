@@ -81,6 +81,9 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       hasIoTimer: dut.io?.kind === 'uno',
     });
     const plan: RunPlan = { ...basis, inferencesPerWindow: inferences };
+    if (rig.trigger.source === 'io-manager' && dut.io !== null) {
+      await unlessInterrupted(options.interrupt, dut.io.measureRoundTrip());
+    }
     const trigger = setUpTrigger(rig, dut, plan, leastWindow_s, options.onNotice ?? (() => {}));
     const description = trigger?.source.describe();
     const isFollowingMessages = !world.isExact && measurement.isInWorld;

@@ -31,7 +31,7 @@ export class IoTimestampSource implements TriggerSource {
       kind: 'io-manager',
       label: `timer of the IO manager ${this.#manager.name}`,
       channel,
-      clock,
+      clock: { ...clock, latencyBound_s: this.#manager.roundTrip_s },
       // It prints microseconds; how fine its counter really is, nobody says.
       resolution_s: null,
       latency_s: { least: 0, most: null },

@@ -129,7 +129,10 @@ describe('the timer of the UNO', () => {
     const { time, client, manager, emulator } = relayedDut({ kind: 'uno' });
     await time.run(client.open());
     await time.run(client.load(simulatedInput(490, 1, 1)));
+    expect(new IoTimestampSource(manager, 'falling').describe().clock.latencyBound_s).toBeNull();
+    await time.run(manager.measureRoundTrip());
     const source = new IoTimestampSource(manager, 'falling');
+    expect(source.describe().clock.latencyBound_s).toBe(manager.roundTrip_s);
     const heard = listen(source);
     await time.run(source.start());
     await time.run(client.infer(4, 1));
@@ -138,6 +141,9 @@ describe('the timer of the UNO', () => {
     expect(heard.edges.length).toBe(2);
     expect((heard.edges[1].tick - heard.edges[0].tick) / 1e6).toBeCloseTo(end_s - start_s, 5);
     expect(heard.edges.every(({ polarity }) => polarity === 'fall')).toBe(true);
+    const delays_s = heard.edges.map(({ arrival_ns }, k) => arrival_ns! / 1e9 - [start_s, end_s][k]!);
+    expect(Math.min(...delays_s)).toBeGreaterThanOrEqual(0);
+    expect(Math.min(...delays_s)).toBeLessThanOrEqual(manager.roundTrip_s!);
   });
 
   test('goes on where its counter wraps', async () => {

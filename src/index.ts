@@ -24,6 +24,13 @@ export { type Stage, stageOperator, stageOver } from './signal/reducer.ts';
 export type * from './signal/types.ts';
 export { type Warning, type WarningCode, warningCatalogue } from './signal/warnings.ts';
 export { holdOff, minWidth } from './sync/edge-filters.ts';
+export {
+  type FlankDelay,
+  type GroupDelayOptions,
+  type GroupDelayReport,
+  measureGroupDelays,
+  type RangeGroupDelay,
+} from './sync/group-delay.ts';
 export { pairEdges } from './sync/pairing.ts';
 export { auto, guardBand, proportional } from './sync/slicing/stream-slicer.ts';
 export type { SlicingRule } from './sync/slicing.ts';

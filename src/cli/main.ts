@@ -67,6 +67,7 @@ function program(): Command {
     .option('--trace-unit <unit>', 'unit of trace values at rates other than 1 kHz: uJ or mW (EnergyRunner)')
     .option('--edges <file>', "take the edges of a logic analyser's recording: VCD, sigrok or Saleae CSV (run folders)")
     .option('--edges-channel <line>', "the recording's line on the trigger pin (absent: as the rig file said)")
+    .option('--group-delay', 'measure the group delay of each range from load steps that the trigger pin drives')
     .option('--csv <file>', 'write the windows as CSV; - is stdout')
     .action(async (recordings, options) => (await import('./score.ts')).score(recordings, options));
 

@@ -1,10 +1,12 @@
 import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { runFolderAround } from '../capture/files.ts';
+import { renderGroupDelays } from '../report/group-delays.ts';
 import { renderScoreTable, terminalStyle } from '../report/terminal-table.ts';
 import { windowsCsv } from '../report/windows-table.ts';
 import type { ScoreDocument } from '../scoring/score-document.ts';
 import { JoulemarkError, UsageError } from '../signal/errors.ts';
+import type { GroupDelayReport } from '../sync/group-delay.ts';
 import type { CommonOptions } from './options.ts';
 
 /** Prints one JSON document on stdout, numbers at full precision. */
@@ -16,6 +18,11 @@ export function printJson(document: unknown): void {
 export function printScore(document: ScoreDocument, path: string): void {
   const named = { ...document, source: { ...document.source, path } };
   process.stdout.write(`${renderScoreTable(named, terminalStyle(process.stdout, process.env))}\n`);
+}
+
+/** Prints measured group delays below a score. */
+export function printGroupDelays(report: GroupDelayReport): void {
+  process.stdout.write(`${renderGroupDelays(report, terminalStyle(process.stdout, process.env).columns)}\n`);
 }
 
 /** A message to the person at the terminal: stderr, and not with --quiet. */

@@ -6,8 +6,9 @@ import type { ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoreRunOptions, slicingRules } from '../scoring/score-run.ts';
 import { ExitCode, JoulemarkError, UsageError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
+import { type GroupDelayReport, measureGroupDelays } from '../sync/group-delay.ts';
 import { type CommonOptions, choiceOption } from './options.ts';
-import { assertCsv, printJson, printScore, writeCsv } from './output.ts';
+import { assertCsv, printGroupDelays, printJson, printScore, writeCsv } from './output.ts';
 import { printError } from './print-error.ts';
 import { watched } from './watched.ts';
 
@@ -18,7 +19,11 @@ interface ScoreCommandOptions extends CommonOptions {
   csv?: string;
   edges?: string;
   edgesChannel?: string;
+  groupDelay?: boolean;
 }
+
+/** A score with what was asked for beside it. */
+type Scored = ScoreDocument & { groupDelay?: GroupDelayReport };
 
 export async function score(paths: string[], options: ScoreCommandOptions): Promise<void> {
   const scoring = scoringOptions(options);
@@ -44,7 +49,7 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       remedy: 'add --edges with the recording of the logic analyser',
     });
   }
-  const recordings: { path: string; document: ScoreDocument }[] = [];
+  const recordings: { path: string; document: Scored }[] = [];
   const errors: { path: string; code: string; message: string }[] = [];
   let exitCode: number = ExitCode.ok;
   for (const path of paths) {
@@ -54,7 +59,8 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
       });
       const recording = await withEdges(opened, options);
       const { document } = await watched(recording, 'scoring', options, (it) => scoreRecording(it, scoring));
-      recordings.push({ path, document });
+      const groupDelay = options.groupDelay ? { groupDelay: await measureGroupDelays(recording) } : {};
+      recordings.push({ path, document: { ...document, ...groupDelay } });
       if (document.refusal !== null) {
         printError(`${path}: no figure can be given: ${document.refusal.message} [${document.refusal.code}]`);
         exitCode = ExitCode.cannot;
@@ -73,7 +79,10 @@ export async function score(paths: string[], options: ScoreCommandOptions): Prom
   if (options.json) {
     printJson(paths.length === 1 ? recordings[0].document : severalScores(recordings, errors));
   } else if (options.csv !== '-') {
-    for (const { path, document } of recordings) printScore(document, path);
+    for (const { path, document } of recordings) {
+      printScore(document, path);
+      if (document.groupDelay !== undefined) printGroupDelays(document.groupDelay);
+    }
   }
   process.exitCode = exitCode;
 }
@@ -86,7 +95,7 @@ async function withEdges(recording: Recording, { edges, edgesChannel }: ScoreCom
 
 /** Several scores as one document; each says which of the paths it belongs to. */
 function severalScores(
-  recordings: { path: string; document: ScoreDocument }[],
+  recordings: { path: string; document: Scored }[],
   errors: { path: string; code: string; message: string }[],
 ): object {
   return {

@@ -4,7 +4,7 @@ import { instrumentFamilies } from '../instruments/families.ts';
 import { parseSignal, signalTriggerLine } from '../instruments/signal-spec.ts';
 import { UsageError } from '../signal/errors.ts';
 import { realTime } from '../transport/time.ts';
-import { type CommonOptions, choiceOption } from './options.ts';
+import { type CommonOptions, choiceOption, numberOption } from './options.ts';
 import { note, printJson } from './output.ts';
 
 interface EmulateCommandOptions extends CommonOptions {
@@ -13,6 +13,7 @@ interface EmulateCommandOptions extends CommonOptions {
   model?: string;
   mode?: string;
   kind?: string;
+  sound?: string;
 }
 
 /** Serves an emulated instrument in real time until it is interrupted, and prints where it can be reached. */
@@ -49,12 +50,14 @@ async function emulateDut(id: 'dut' | 'io-manager', options: EmulateCommandOptio
   const model = options.model ?? 'kws01';
   const mode = choiceOption(options.mode, 'mode', ['energy', 'performance']) ?? 'energy';
   const kind = choiceOption(options.kind, 'kind', ioManagerKinds) ?? 'uno';
+  const sound_s = numberOption(options.sound, 'sound', { least: 1, whole: true });
   const isBoard = id === 'io-manager';
   const { address, close } = await serveDut({
     model,
     mode,
     faults: options.fault ?? [],
     ...(isBoard ? { ioManager: kind } : {}),
+    ...(sound_s === undefined ? {} : { sound_s }),
   });
   try {
     const facts = { family: id, address, model, mode, ...(isBoard ? { kind } : {}) };

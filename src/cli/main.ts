@@ -102,6 +102,7 @@ function program(): Command {
     .option('--model <model>', 'dut, io-manager: the benchmark that the DUT runs (default kws01)')
     .option('--mode <mode>', 'dut, io-manager: energy (default) or performance')
     .option('--kind <kind>', 'io-manager: uno (default) or interface-board')
+    .option('--sound <s>', 'interface-board: length of the made-up sound that a DUT of sww01 hears (default 1200)')
     .action(async (family, options) => (await import('./emulate.ts')).emulate(family, options));
 
   add('doctor', 'say what is missing on this machine, and how to fix it').action(async (options) =>

@@ -85,7 +85,9 @@ const dutSchema = z.strictObject({
     .max(4_000_000)
     .optional()
     .describe('Baud rate of a real DUT. Absent: 9600 in energy mode, else 115200.'),
-  inputs: text.optional().describe('Folder with y_labels.csv and the input files that a real DUT is fed.'),
+  inputs: text
+    .optional()
+    .describe('Folder with y_labels.csv and the input files that a real DUT is fed; for `sww01` the list of sounds.'),
   inferences: z
     .int()
     .positive()
@@ -163,7 +165,7 @@ const rigSchema = z
       .describe('Seed of everything that is simulated. The same seed gives the same run.'),
     profile: text
       .default('kws01')
-      .describe('Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, or `per-inference` (a window an inference).'),
+      .describe('Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, `sww01`, or `per-inference` (a window an inference).'),
     inferences: z
       .int()
       .positive()

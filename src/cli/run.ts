@@ -52,8 +52,16 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   assertCsv(options);
 
   const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  for (const signal of endings) process.once(signal, stop);
+  let stops = 0;
+  const stop = () => {
+    stops++;
+    interrupt.abort();
+    // A process that is killed leaves the supply on.
+    if (stops === 2)
+      note('ending: the supply goes off and the capture is closed; once more leaves them as they are', options);
+    if (stops > 2) process.exit(ExitCode.interrupted);
+  };
+  for (const signal of endings) process.on(signal, stop);
   const progress = new Progress('running', options, 'handled');
   let produced: number | null = null;
   const timer =

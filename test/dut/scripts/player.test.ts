@@ -11,6 +11,7 @@ import {
   ScriptPlayer,
 } from '../../../src/dut/scripts/index.ts';
 import { Random } from '../../../src/plant/random.ts';
+import { DeviceError } from '../../../src/signal/errors.ts';
 import type { LogLine } from '../../../src/signal/types.ts';
 import { codeOf, directDut, kws, relayedDut } from '../support.ts';
 
@@ -163,6 +164,29 @@ describe('an energy run', () => {
     expect(await time.run(codeOf(player.play()))).toBe('dut.error');
     expect(calls.at(-1)).toBe('power false');
     expect(log.some(({ source, text }) => source === 'session' && text.startsWith('e-['))).toBe(true);
+  });
+
+  test('says in the log where nothing acknowledges that the supply is off', async () => {
+    const { instrument } = makeInstrument();
+    const broken = {
+      ...instrument,
+      power: async (on: boolean) => {
+        if (!on)
+          throw new DeviceError('device.silent', {
+            where: 'emon',
+            problem: 'no answer to pwr off',
+            remedy: 'pull the plug',
+          });
+      },
+    };
+    const interrupt = new AbortController();
+    const { time, player, log } = playDirect(script, { mode: 'energy' }, broken, interrupt.signal);
+    time.after(8000, () => interrupt.abort());
+    await expect(time.run(player.play())).rejects.toMatchObject({ message: 'emon: no answer to pwr off' });
+    expect(textOf(log).at(-1)).toBe(
+      'emon: e-[nothing acknowledges that the supply is off: emon: no answer to pwr off]',
+    );
+    expect(textOf(log)).not.toContain('emon: m-power[off]');
   });
 
   test('that is interrupted in the middle of a window ends at once, with the supply off', async () => {

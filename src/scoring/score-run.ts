@@ -12,6 +12,7 @@ import { pairEdges } from '../sync/pairing.ts';
 import { restoreLosses } from '../sync/restored-losses.ts';
 import { type IrregularSlicer, proportionalIrregular } from '../sync/slicing/irregular-slicer.ts';
 import { auto, guardBand, proportional, type WindowSlicer } from '../sync/slicing/stream-slicer.ts';
+import { withoutPatterns } from '../sync/sync-pattern.ts';
 import { accuracyOf } from './accuracy.ts';
 import { IdleCollector } from './baseline.ts';
 import { gatesOf } from './gates.ts';
@@ -290,7 +291,11 @@ async function edgesOn(
   const own = all.filter((edge) => edge.clock === clock.id);
   const brackets = (edge: Edge) => edge.channel === plan.channel || edge.channel === plan.stopChannel;
   const foreign = new Set(all.filter((edge) => edge.clock !== clock.id && brackets(edge)).map((edge) => edge.clock));
-  if (foreign.size === 0 || own.some(brackets)) return { edges: own.sort(byTick), alignments: [] };
+  const { sync } = plan;
+  // A pattern on the line that brackets inferences is no window.
+  const bracketing = (edges: Edge[]) =>
+    sync?.channel === plan.channel ? withoutPatterns(edges, sync, sync.channel, clock) : edges;
+  if (foreign.size === 0 || own.some(brackets)) return { edges: bracketing(own.sort(byTick)), alignments: [] };
   const alignments: Alignment[] = [];
   const edges: Edge[] = [];
   for (const id of foreign) {
@@ -309,7 +314,7 @@ async function edgesOn(
     const extent = isFile ? await extentOf(recording, stream) : { from: -Infinity, to: Infinity };
     edges.push(...mapped.filter(({ tick }) => tick >= extent.from && tick <= extent.to));
   }
-  return { edges: edges.sort(byTick), alignments };
+  return { edges: bracketing(edges.sort(byTick)), alignments };
 }
 
 /** First and last tick that samples of the stream reach. */

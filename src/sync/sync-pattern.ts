@@ -77,13 +77,16 @@ const reach_chips = 0.3;
 const chipTolerance = 0.05;
 
 /**
- * Finds the playings of a pattern among edges of one line, in time order. Two neighbouring gaps tell a place by their
+ * Finds the playings of a pattern among edges of one line (both polarities, or one), in time order. Two neighbouring gaps tell a place by their
  * ratio, whatever the chips' length; from there a line grows outwards over the edges that are where the pattern has
  * them. Missing edges cost little, edges where the pattern has none cost as much as a right one earns.
  * Places that are not clearly better than the next best one that overlaps them are left out.
  */
 export function findPattern(edges: readonly Edge[], pattern: SyncPattern, clock: ClockRef): PatternMatch[] {
-  const template = patternEdges(pattern);
+  if (edges.length === 0) return [];
+  // Some sources show falling edges only.
+  const polarities = new Set(edges.map(({ polarity }) => polarity));
+  const template = patternEdges(pattern).filter(({ polarity }) => polarities.has(polarity));
   const nominal = clock.tickHz * pattern.chip_s;
   const candidates: Candidate[] = [];
   const recent: Candidate[] = [];
@@ -131,6 +134,24 @@ export function findPattern(edges: readonly Edge[], pattern: SyncPattern, clock:
     if (model !== null) matches.push({ model, seen: best.chips.length, of: template.length, ratio });
   }
   return matches.sort((a, b) => a.model.map(0) - b.model.map(0));
+}
+
+/** The edges without those of the pattern's line while it was played: a line that brackets inferences otherwise. */
+export function withoutPatterns(
+  edges: readonly Edge[],
+  pattern: SyncPattern,
+  channel: string,
+  clock: ClockRef,
+): Edge[] {
+  const matches = findPattern(
+    edges.filter((edge) => edge.channel === channel),
+    pattern,
+    clock,
+  );
+  const length = mSequence(pattern.order).length;
+  const isInside = ({ tick }: Edge) =>
+    matches.some(({ model }) => tick > model.map(-reach_chips) && tick < model.map(length + reach_chips));
+  return edges.filter((edge) => edge.channel !== channel || !isInside(edge));
 }
 
 interface Candidate {

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/plant/random.ts';
 import type { Edge } from '../../src/signal/types.ts';
 import { findSignature, type SignatureSamples } from '../../src/sync/pattern-signature.ts';
-import { findPattern, mSequence, patternEdges, polynomials, type SyncPattern } from '../../src/sync/sync-pattern.ts';
+import {
+  findPattern,
+  mSequence,
+  patternEdges,
+  polynomials,
+  type SyncPattern,
+  withoutPatterns,
+} from '../../src/sync/sync-pattern.ts';
 
 const analyser = { id: 'analyser', tickHz: 1e6 };
 
@@ -86,6 +93,40 @@ describe('the pattern among edges', () => {
     const edges = [...played(0.5, random), ...inferences(1, 500), ...played(3, random), ...inferences(4, 500)];
     const found = findPattern(edges, pattern, analyser);
     expect(found.map((match) => match.model.map(0) / 1e6)).toEqual([expect.closeTo(0.5, 5), expect.closeTo(3, 5)]);
+  });
+
+  it('is found by its falling edges alone, as a source shows it that has no others', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = new Random(seed);
+      const edges = [...played(0.5, random, 1.005), ...inferences(1, 100)].filter(
+        ({ polarity }) => polarity === 'fall',
+      );
+      const [match, ...others] = findPattern(edges, pattern, analyser);
+      expect(others).toEqual([]);
+      expect(match!.seen).toBe(32);
+      expect(Math.abs(match!.model.map(0) - 0.5e6)).toBeLessThan(3);
+    }
+  });
+
+  it('is taken out of the line that brackets inferences, also where that idles high', () => {
+    const random = new Random(2);
+    for (const isHigh of [false, true]) {
+      const pulses = inferences(1, 20).map((edge): Edge => {
+        const other = edge.polarity === 'rise' ? 'fall' : 'rise';
+        return isHigh ? { ...edge, polarity: other } : edge;
+      });
+      // The line is high already where the pattern begins, and goes back up after its last chip.
+      const pattern = (start_s: number) => {
+        const edges = played(start_s, random);
+        const end: Edge = { ...edges[0]!, tick: (start_s + 0.127) * 1e6, polarity: 'rise' };
+        return isHigh ? [...edges.slice(1), end] : edges;
+      };
+      const edges = [...pattern(0.5), ...pulses, ...pattern(2)];
+      const other = { ...edges[3]!, channel: 'D1' };
+      const left = withoutPatterns([other, ...edges], { order: 7, chip_s: 1e-3 }, 'D0', analyser);
+      expect(left).toEqual([other, ...pulses]);
+      expect(withoutPatterns(pulses, { order: 7, chip_s: 1e-3 }, 'D0', analyser)).toEqual(pulses);
+    }
   });
 
   it('survives lost pulses, glitches and jitter of a tenth of a chip', () => {

@@ -83,6 +83,43 @@ export function formatEnergyRunnerLog(run: Pick<EnergyRunnerRun, 'log' | 'simula
   return lines.join('\n');
 }
 
+const sequenced = /^m-sequencing-i\[\d+\]-command\[(.*)\]-ack\[(.*)\]-ms\[(-?\d+)\]-acc\[-?\d+\]-total_ms\[-?\d+\]$/;
+
+/**
+ * The text of a script.async: the steps that the log tells, each with what is not the runner's default. Without a
+ * sequencer in the log it is the commands alone.
+ */
+export function formatScript(log: Iterable<LogLine>): string {
+  const steps: { command: string; ack: string; ms: string }[] = [];
+  const commands: string[] = [];
+  for (const { source, text } of log) {
+    const step = source === 'sequencer' ? sequenced.exec(text) : null;
+    if (step) steps.push({ command: step[1]!, ack: step[2]!, ms: step[3]! });
+    const command = source === 'parser' ? /^Command "(.*)"$/.exec(text)?.[1] : undefined;
+    if (command !== undefined) commands.push(command);
+  }
+  const entries =
+    steps.length === 0
+      ? commands.map((command) => [property('cmd', quoted(command))])
+      : steps.map(({ command, ack, ms }) => [
+          property('cmd', quoted(command)),
+          ...(ms === steps[0]!.ms ? [] : [property('ms', ms)]),
+          ...(ack === defaultAck(command) ? [] : [property('ack', ack)]),
+        ]);
+  const objects = entries.map((lines) => `    {\n${lines.join(',\n')}\n    }`);
+  return objects.length === 0 ? '[]' : `[\n${objects.join(',\n')}\n]`;
+}
+
+/** What ends a step unless the script says otherwise. */
+function defaultAck(command: string): string {
+  const word = /^(?:io|emon|dut)(?= )/.exec(command)?.[0] ?? 'parser';
+  return `/${word}: m-ready/`;
+}
+
+const property = (name: string, value: string): string => `        ${name}: ${value}`;
+
+const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+
 /** The bytes of a trace1-energy.bin. */
 export function formatTrace(values: Float32Array): Uint8Array {
   const bytes = Buffer.alloc(5 + 4 * values.length);
@@ -139,7 +176,7 @@ export function formatAccuracyResults(top1_pct: number | null, auc: number | nul
 }
 
 /**
- * Writes log.txt, and for an energy run the trace and its timestamps, into a new folder; results.txt is added by
+ * Writes log.txt and script.async, and for an energy run the trace and its timestamps, into a new folder; results.txt is added by
  * `writeEnergyRunnerResults` once they have been scored.
  * @throws UsageError where the folder exists or cannot be made
  */
@@ -159,7 +196,9 @@ export function writeEnergyRunnerRun(folder: string, run: EnergyRunnerRun): void
   if (run.simulated) {
     add(simulatedMark, 'This run was simulated, its instrument or its device under test. It is no measurement.\n');
   }
-  add('log.txt', formatEnergyRunnerLog(run));
+  const log = [...run.log];
+  add('log.txt', formatEnergyRunnerLog({ ...run, log }));
+  add('script.async', formatScript(log));
   if (run.trace_uJ !== undefined) add('trace1-energy.bin', formatTrace(run.trace_uJ));
   if (run.timestamps_s !== undefined) add('trace1-timestamps.json', formatTimestamps(run.timestamps_s));
 }

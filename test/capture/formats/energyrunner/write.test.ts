@@ -11,6 +11,7 @@ import {
   formatEnergyResults,
   formatEnergyRunnerLog,
   formatPerformanceResults,
+  formatScript,
   formatTimestamps,
   formatTrace,
   type WrittenWindow,
@@ -66,6 +67,21 @@ describe.skipIf(noRecordings)('the files of published runs are written again byt
     }
   });
 
+  test('scripts, from the log, but for what comes before the run', () => {
+    for (const folder of foldersWith('script.async')) {
+      const script = readFileSync(join(folder, 'script.async'), 'latin1').replaceAll('\r', '').trimEnd();
+      // Sessions begin with steps of their own: ports, and a first look at the device.
+      const begin = script.indexOf("    {\n        cmd: 'version'\n    },\n    {\n        cmd: 'bm cfg");
+      const lines: LogLine[] = [];
+      for (const { text } of linesOf(readFileSync(join(folder, 'log.txt'), 'latin1'))) {
+        const parsed = parseLogLine(text.trimEnd());
+        if (parsed) lines.push({ kind: 'log', time_s: parsed.time_s, source: parsed.source, text: parsed.text });
+      }
+      if (begin < 0) throw new Error(folder);
+      expect(formatScript(lines), folder).toBe(`[\n${script.slice(begin)}`);
+    }
+  });
+
   test('results, from figures computed anew', async () => {
     for (const folder of folders) {
       const score = await scorePublished(await openEnergyRunner(folder));
@@ -78,6 +94,15 @@ describe.skipIf(noRecordings)('the files of published runs are written again byt
       );
       expect(withoutTimes(written)).toBe(withoutTimes(readFileSync(join(folder, 'results.txt'), 'utf8')));
     }
+  });
+});
+
+describe('a script', () => {
+  test('of a run without a sequencer is its commands', () => {
+    const lines = log(['parser', `Command "bloadp "it's\\here.bin""`], ['io', 'm-ready'], ['parser', 'm-bloadp-done']);
+    const text = formatScript(lines);
+    expect(text).toBe(`[\n    {\n        cmd: 'bloadp "it\\'s\\\\here.bin"'\n    }\n]`);
+    expect(formatScript([])).toBe('[]');
   });
 });
 

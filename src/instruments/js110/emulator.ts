@@ -118,6 +118,7 @@ export class Js110Emulator implements Emulator, UsbModel {
   #levels = 0;
   #charge_C = 0;
   #energy_J = 0;
+  #window = emptyWindow();
   readonly #current = new Float64Array(BATCH_FRAMES * js110FrameSamples);
   readonly #voltage = new Float64Array(BATCH_FRAMES * js110FrameSamples);
 
@@ -263,12 +264,23 @@ export class Js110Emulator implements Emulator, UsbModel {
     view.setBigInt64(24, BigInt(this.#taken), true);
     view.setBigInt64(40, q(this.#charge_C, 27), true);
     view.setBigInt64(48, q(this.#energy_J, 27), true);
-    const mean = this.#taken === 0 ? 0 : 1 / (this.#taken * SAMPLE_S);
-    view.setBigInt64(32, q(this.#energy_J * mean, 34), true);
-    view.setInt32(56, this.#taken === 0 ? 0 : js110Rate_Hz / 2, true);
+    if (this.#taken > 0) {
+      const { charge_C, energy_J, voltage_Vs, current, voltage, power } = this.#window;
+      const i32 = (at: number, value: number, bits: number) => view.setInt32(at, Math.round(value * 2 ** bits), true);
+      const duration_s = this.#taken * SAMPLE_S;
+      view.setBigInt64(32, q(energy_J / duration_s, 34), true);
+      view.setInt32(56, this.#taken, true);
+      i32(68, charge_C / duration_s, 27);
+      i32(72, current.min, 27);
+      i32(76, current.max, 27);
+      i32(80, voltage_Vs / duration_s, 17);
+      i32(84, voltage.min, 17);
+      i32(88, voltage.max, 17);
+      i32(92, power.min, 21);
+      i32(96, power.max, 21);
+    }
     view.setInt32(60, js110Rate_Hz / 2, true);
     view.setInt32(64, js110Rate_Hz, true);
-    view.setInt32(68, Math.round(this.#charge_C * mean * 2 ** 27), true);
     return bytes.subarray(0, length);
   }
 
@@ -292,6 +304,7 @@ export class Js110Emulator implements Emulator, UsbModel {
     this.#start_ns = this.#options.time.now_ns();
     this.#firstSample_s = (this.#start_ns - this.#sourceStart_ns) / 1e9;
     this.#taken = 0;
+    this.#window = emptyWindow();
     this.#index = 0;
     this.#range = js110RangeOff;
     this.#missing = LEADING_MISSING;
@@ -315,8 +328,11 @@ export class Js110Emulator implements Emulator, UsbModel {
     this.#options.source.fillMeans(t0_s, SAMPLE_S, n, this.#current, this.#voltage);
     this.#pins.nextBatch(t0_s, n);
     for (let k = 0; k < n; k++) {
-      this.#charge_C += this.#current[k]! * SAMPLE_S;
-      this.#energy_J += this.#current[k]! * this.#voltage[k]! * SAMPLE_S;
+      const current = this.#current[k]!;
+      const voltage = this.#voltage[k]!;
+      this.#charge_C += current * SAMPLE_S;
+      this.#energy_J += current * voltage * SAMPLE_S;
+      addToWindow(this.#window, current, voltage);
     }
     for (let frame = 0; frame < BATCH_FRAMES; frame++) {
       const first = this.#taken;
@@ -435,6 +451,27 @@ export class Js110Emulator implements Emulator, UsbModel {
     }
     return frame;
   }
+}
+
+/** Sums and extremes since streaming was switched on; the instrument's own window of 0.5 s is not imitated. */
+const emptyWindow = () => {
+  const none = () => ({ min: Number.POSITIVE_INFINITY, max: Number.NEGATIVE_INFINITY });
+  return { charge_C: 0, energy_J: 0, voltage_Vs: 0, current: none(), voltage: none(), power: none() };
+};
+
+function addToWindow(window: ReturnType<typeof emptyWindow>, current: number, voltage: number): void {
+  const power = current * voltage;
+  window.charge_C += current * SAMPLE_S;
+  window.energy_J += power * SAMPLE_S;
+  window.voltage_Vs += voltage * SAMPLE_S;
+  widen(window.current, current);
+  widen(window.voltage, voltage);
+  widen(window.power, power);
+}
+
+function widen(extremes: { min: number; max: number }, value: number): void {
+  if (value < extremes.min) extremes.min = value;
+  if (value > extremes.max) extremes.max = value;
 }
 
 function clampCode(code: number): number {

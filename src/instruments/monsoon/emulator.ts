@@ -232,6 +232,7 @@ export class MonsoonEmulator implements Emulator, UsbModel {
     for (const [opcode, value] of Object.entries(this.#invented.registers)) this.#registers.set(Number(opcode), value);
     this.#registers.set(monsoonOpcode.model, monsoonModelCode[model]);
     this.#registers.set(monsoonOpcode.firmware, monsoonKnownFirmware);
+    this.#registers.set(monsoonOpcode.serialNumber, Number(/\d*$/.exec(this.serial)![0]) & 0xffff);
     this.#registers.set(monsoonOpcode.dacLow, 0xe000);
     this.#registers.set(monsoonOpcode.dacHigh, 0xc800);
   }

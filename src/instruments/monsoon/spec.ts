@@ -21,6 +21,7 @@ export const monsoonOpcode = {
   powerUpTime: 0x0c,
   usbPassthrough: 0x10,
   voltageChannel: 0x23,
+  serialNumber: 0x42,
   model: 0x45,
   firmware: 0xc0,
   startStatus: 0xc4,

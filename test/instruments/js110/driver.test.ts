@@ -276,6 +276,11 @@ describe('samples of known waveforms', () => {
     const { charge_C, energy_J } = b.emulator.totals;
     expect(statistics.charge_C).toBeCloseTo(charge_C, 7);
     expect(statistics.energy_J).toBeCloseTo(energy_J, 7);
+    expect(statistics.meanVoltage_V).toBeCloseTo(5, 4);
+    expect(statistics.meanCurrent_A).toBeCloseTo(0.07, 4);
+    expect(statistics.minCurrent_A).toBeCloseTo(0.02, 4);
+    expect(statistics.maxCurrent_A).toBeCloseTo(0.12, 4);
+    expect(statistics.maxPower_W).toBeCloseTo(0.6, 4);
     await b.time.run(b.instrument.stop());
     let energy = 0;
     for (const block of b.collected.blocks()) for (const power of block.power!) energy += power * DT;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { EmulatorOptions } from '../../../src/instruments/emulator.ts';
 import { Monsoon, MonsoonEmulator, type MonsoonSettings } from '../../../src/instruments/monsoon/index.ts';
-import { setRequest, startRequest } from '../../../src/instruments/monsoon/protocol.ts';
-import type { MonsoonModel } from '../../../src/instruments/monsoon/spec.ts';
+import { getRequest, setRequest, startRequest } from '../../../src/instruments/monsoon/protocol.ts';
+import { type MonsoonModel, monsoonOpcode } from '../../../src/instruments/monsoon/spec.ts';
 import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
 import { VirtualTime } from '../../../src/transport/time.ts';
@@ -105,6 +105,13 @@ describe('opening a Monsoon', () => {
       notices: [],
     });
     expect(b.instrument.describe()).toBe(identity);
+  });
+
+  it('answers with the number of its serial, by which PyMonsoon finds it again', async () => {
+    const b = bench(dc(1e-3), { serial: 'SIM-HVPM-0042' });
+    await b.time.run(b.instrument.open());
+    const answer = await b.time.run(b.device.controlIn(getRequest(monsoonOpcode.serialNumber), 4));
+    expect([...answer]).toEqual([42, 0, 0, 0]);
   });
 
   it.each([

@@ -1,4 +1,4 @@
 export { benchmarkRuns, makeScript } from './benchmarks.ts';
 export { inferencesFor } from './iterations.ts';
 export { type InstrumentControls, ScriptPlayer } from './player.ts';
-export type { Script, ScriptInput, ScriptMode } from './script.ts';
+export type { Script, ScriptInput } from './script.ts';

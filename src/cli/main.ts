@@ -49,7 +49,7 @@ function program(): Command {
       '--instrument <family>',
       "measure with this instrument instead of the rig file's, emulated unless the rig says otherwise",
     )
-    .option('--dut <connection>', 'drive this device: qemu, or the path of its serial port')
+    .option('--dut <connection>', 'drive this device: pty, qemu, or the path of its serial port')
     .option('--mode <mode>', 'of a device on a serial port: energy (default), performance or accuracy')
     .option('--profile <id>', 'benchmark profile, e.g. kws01, or per-inference')
     .option('--inferences <n>', 'number of inferences (per-inference only)')

@@ -29,6 +29,9 @@ interface RunCommandOptions extends CommonOptions {
   csv?: string;
 }
 
+/** DUTs that have a name of their own. */
+const simulatedDuts = ['pty', 'qemu', 'emulated'];
+
 /** With --pace, the index of the last produced sample goes to stderr this often. */
 const producedEvery_ms = 20;
 
@@ -177,7 +180,9 @@ function withOverrides(text: string, options: RunCommandOptions): string {
   }
   if (options.dut !== undefined) {
     document.setIn(['dut', 'connection'], options.dut);
-    if (document.getIn(['dut', 'name']) === undefined) document.setIn(['dut', 'name'], `DUT at ${options.dut}`);
+    const isPort = !simulatedDuts.includes(options.dut);
+    if (isPort && document.getIn(['dut', 'name']) === undefined)
+      document.setIn(['dut', 'name'], `DUT at ${options.dut}`);
   }
   if (mode !== undefined) document.setIn(['dut', 'mode'], mode);
   if (options.instrument !== undefined) {

@@ -64,7 +64,7 @@ const dutSchema = z.strictObject({
   connection: text
     .default('auto')
     .describe(
-      '`auto` is the virtual DUT beside an emulated instrument, else looks for exactly one; `emulated` is the virtual DUT; `qemu` is the firmware of firmware-hooks in QEMU; anything else is the path of its serial port.',
+      '`auto` is the virtual DUT beside an emulated instrument, else looks for exactly one; `emulated` is the virtual DUT; `qemu` is the firmware of firmware-hooks in QEMU; `pty` is the emulated DUT on a pseudo-terminal that the run serves itself; anything else is the path of its serial port.',
     ),
   model: z
     .enum(Object.keys(virtualBenchmarks) as [keyof typeof virtualBenchmarks])
@@ -165,7 +165,9 @@ const rigSchema = z
       .describe('Seed of everything that is simulated. The same seed gives the same run.'),
     profile: text
       .default('kws01')
-      .describe('Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, `sww01`, or `per-inference` (a window an inference).'),
+      .describe(
+        'Benchmark profile: `kws01`, `ic01`, `ad01`, `vww01`, `sww01`, or `per-inference` (a window an inference).',
+      ),
     inferences: z
       .int()
       .positive()
@@ -218,6 +220,7 @@ export const defaultRigText = 'version: 1\n';
 const simulatedDutNames: ReadonlyMap<string, string> = new Map([
   ['emulated', 'Joulemark virtual DUT'],
   ['qemu', 'Joulemark microbit in QEMU'],
+  ['pty', 'Joulemark emulated DUT'],
 ]);
 /** Virtual DUT: a coin cell's voltage, and what a 3.3 V part survives. */
 const virtualSupply = { voltage_V: 3, max_voltage_V: 3.6 };
@@ -328,6 +331,14 @@ export function parseRig(content: string, where: string): Rig {
       ['dut', 'connection'],
       'the DUT in QEMU is measured by the virtual instrument only',
       'use `family: virtual`',
+    );
+  }
+  if (dut.connection === 'pty' && !isEmulated) {
+    fail(
+      'rig.invalid',
+      ['dut', 'connection'],
+      'the emulated DUT on a pseudo-terminal is measured by emulated instruments only',
+      'use `family: virtual`, or `connection: emulated` under `instrument:`',
     );
   }
   const simulatedName = simulatedDutNames.get(dut.connection);

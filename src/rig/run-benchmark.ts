@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
+import { finalize, lastValueFrom, Observable, takeUntil, tap } from 'rxjs';
 import { CaptureWriter } from '../capture/capture-writer.ts';
 import { openRunFolder } from '../capture/run-folder.ts';
 import { renderReport } from '../report/html.ts';
@@ -9,7 +9,7 @@ import { refusedDocument, type ScoreDocument } from '../scoring/score-document.t
 import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
 import { DeviceError, JoulemarkError, RefusalError, UsageError } from '../signal/errors.ts';
 import type { Recording } from '../signal/recording.ts';
-import type { Chunk, LogLine } from '../signal/types.ts';
+import type { Chunk, Edge, LogLine } from '../signal/types.ts';
 import { exportEnergyRunner } from './energyrunner-export.ts';
 import type { Rig } from './rig-file.ts';
 import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
@@ -241,6 +241,7 @@ const flushEvery_ms = 10;
 
 /** The run that a rig asks for: the virtual rig, or an instrument that is emulated or real. */
 async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
+  if (rig.dut.connection === 'pty') return servedDutRun(rig, options);
   const { mode } = rig.dut;
   if (mode !== 'energy') {
     assertFree(options.folder);
@@ -273,6 +274,25 @@ function isSerialPort(connection: string): boolean {
   return !['auto', 'emulated', 'qemu'].includes(connection);
 }
 
+/** A run of an emulated DUT on a PTY that is served as long as the run lasts. */
+async function servedDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
+  const { serveDut } = await import('../dut/emulators/serve.ts');
+  const { profile, dut } = rig;
+  const served = await serveDut({
+    model: profile,
+    mode: dut.mode === 'energy' ? 'energy' : 'performance',
+    faults: [],
+    ...(dut.via === 'io-manager' && { ioManager: profile === 'sww01' ? 'interface-board' : 'uno' }),
+  });
+  try {
+    const run = await sourceOf({ ...rig, dut: { ...dut, connection: served.address } }, options);
+    return { ...run, chunks$: run.chunks$.pipe(finalize(() => void served.close())) };
+  } catch (error) {
+    await served.close();
+    throw error;
+  }
+}
+
 async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
   assertFree(options.folder);
   const { dutRun } = await import('./dut-run.ts');
@@ -300,7 +320,10 @@ function assertFree(folder: string): void {
 /** How much of what the plan promised this chunk brings. */
 function countOf(chunk: Chunk, { plan }: RunSource): number {
   if (chunk.kind === 'edges') {
-    return chunk.edges.filter(({ polarity }) => plan.pairing !== 'falling-pairs' || polarity === 'fall').length;
+    const isPromised = ({ channel, polarity }: Edge) =>
+      (channel === plan.channel || channel === plan.stopChannel) &&
+      (plan.pairing !== 'falling-pairs' || polarity === 'fall');
+    return chunk.edges.filter(isPromised).length;
   }
   return plan.mode === 'accuracy' && chunk.kind === 'log' && isAnswer(chunk) ? 1 : 0;
 }

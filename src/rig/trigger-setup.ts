@@ -54,7 +54,7 @@ export function setUpTrigger(
       return null;
     case 'io-manager':
       if (dut.io?.kind !== 'uno') throw refuse('there is no UNO in between', 'add `via: io-manager` under `dut:`');
-      return pulsed(new IoTimestampSource(dut.io, 'falling'));
+      return pulsed(new IoTimestampSource(dut.io, 'falling', rig.trigger.channel));
     case 'gpio':
       if (gpio === undefined)
         throw refuse('nothing says which line', 'add `gpio: {chip: ..., line: ...}` under `trigger:`');

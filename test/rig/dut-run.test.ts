@@ -163,19 +163,36 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
     });
   }, 30_000);
 
-  test('can be bracketed by the timer of the UNO, on its own clock', async () => {
+  test('can be bracketed by the timer of the UNO, on its own clock, which the shared wire relates to that of the samples', async () => {
     const { outcome, error, emulator } = await run({ via: 'io-manager', rig: 'trigger: {source: io-manager}\n' });
     expect(error).toBeUndefined();
-    const { windows, provenance } = outcome!.document;
+    const { windows, provenance, warnings } = outcome!.document;
     expect(provenance.trigger).toMatchObject({ kind: 'io-manager', isCoarse: false });
+    expect(warnings).toEqual([]);
+    expect(windows.length).toBe(5);
+    windows.forEach((window, k) => {
+      const { start_s, end_s } = emulator.windows[k];
+      // It prints whole microseconds.
+      expect(window.duration_s).toBeCloseTo(end_s - start_s, 5);
+      expect(window.start_s - windows[0].start_s).toBeCloseTo(start_s - emulator.windows[0].start_s, 5);
+      expect(Math.abs(window.truth!.error_rel)).toBeLessThan(window.truth!.tolerance_rel);
+    });
+    expectLayout(outcome!, /clock \S+ by shared-pulses, standard uncertainty/);
+  }, 30_000);
+
+  test('can be bracketed by the timer of the UNO where nothing but arrival times relates the clocks', async () => {
+    const { outcome, emulator } = await run({
+      via: 'io-manager',
+      hasPin: false,
+      rig: 'trigger: {source: io-manager, channel: D1}\n',
+    });
+    const { windows } = outcome!.document;
     expect(windows.length).toBe(5);
     windows.forEach((window, k) => {
       const { start_s, end_s } = emulator.windows[k];
       expect(Math.abs(window.duration_s - (end_s - start_s))).toBeLessThan(2e-3);
-      const sinceFirst_s = window.start_s - windows[0].start_s;
-      expect(Math.abs(sinceFirst_s - (start_s - emulator.windows[0].start_s))).toBeLessThan(0.1);
     });
-    expectLayout(outcome!, /clock \S+ by arrival-times, standard uncertainty/);
+    expectLayout(outcome!, /clock \S+ by (arrival-times|shared-pulses), standard uncertainty/);
   }, 30_000);
 
   test('can be bracketed by the messages of the DUT, on the clock of the host', async () => {

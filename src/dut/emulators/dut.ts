@@ -35,8 +35,8 @@ export type DutFault =
     };
 
 /**
- * Takes what the DUT does outside its port: its current and its trigger line. Times are in s since the DUT was made, in time order;
- * they may lie ahead, until `cancelAfter` takes back what was said for later.
+ * Takes what the DUT does outside its port: its current and its trigger line. Times are in s since the DUT was made; they may
+ * lie ahead, until `cancelAfter` takes back what was said for later.
  */
 export interface DutOutside {
   /** The current has this level from `at_s` on. */

@@ -8,6 +8,13 @@ const keptPulse_s = 1e-3;
 /** Times that travel as nanoseconds are rounded by less than this. */
 const rounding_s = 1e-9;
 
+/** Puts an item behind all that are not later. Most come last. */
+export function insertByTime<T extends { at_s: number }>(items: T[], item: T, from = 0): void {
+  let place = items.length;
+  while (place > from && items[place - 1]!.at_s > item.at_s) place--;
+  items.splice(place, 0, item);
+}
+
 /**
  * Lets a DUT that lives in real time drive a plant: it says ahead what happens when, and the plant is settled as far as its readers
  * ask. What readers have seen never changes: an item that comes too late happens at the horizon, and is told of.
@@ -33,13 +40,13 @@ export class PlantDriver {
     return this.#items.length - this.#next;
   }
 
-  /** The current has this level from `at_s` on. Items are given in time order. */
+  /** The current has this level from `at_s` on. */
   level(at_s: number, current_A: number): void {
-    this.#items.push({ at_s, current_A });
+    insertByTime(this.#items, { at_s, current_A }, this.#next);
   }
 
   edge(at_s: number, channel: string, polarity: Polarity): void {
-    this.#items.push({ at_s, channel, polarity });
+    insertByTime(this.#items, { at_s, channel, polarity }, this.#next);
   }
 
   /** Nothing of what was said for later than `at_s` happens. */

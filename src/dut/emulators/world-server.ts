@@ -5,6 +5,7 @@ import { DeviceError } from '../../signal/errors.ts';
 import type { Polarity } from '../../signal/types.ts';
 import { virtualCurrents_A } from '../virtual/benchmarks.ts';
 import type { DutEmulator, DutOutside, EmulatedWindow } from './dut.ts';
+import { insertByTime } from './plant-driver.ts';
 import { longestLine, type WorldHello, type WorldMessage, worldRequest, worldSocketOf } from './world-messages.ts';
 
 type Item = { at_s: number; current_A: number } | { at_s: number; polarity: Polarity };
@@ -55,13 +56,11 @@ export class WorldServer implements DutOutside {
   }
 
   level(at_s: number, current_A: number): void {
-    this.#ahead.push({ at_s, current_A });
-    this.#sayItem(this.#ahead.at(-1)!);
+    this.#add({ at_s, current_A });
   }
 
   edge(at_s: number, polarity: Polarity): void {
-    this.#ahead.push({ at_s, polarity });
-    this.#sayItem(this.#ahead.at(-1)!);
+    this.#add({ at_s, polarity });
   }
 
   cancelAfter(at_s: number): void {
@@ -132,6 +131,11 @@ export class WorldServer implements DutOutside {
       else dut.powerOff();
     }
     return true;
+  }
+
+  #add(item: Item): void {
+    insertByTime(this.#ahead, item);
+    this.#sayItem(item);
   }
 
   #sayItem(item: Item): void {

@@ -10,20 +10,26 @@ const wrap_us = 2 ** 32;
 /** What the rules of MLPerf Tiny demand of a DUT, and the board sees. */
 const shortestPulse_s = 1e-6;
 
-/** Edges that the UNO stamps (`m-lap-us-N` of its own timer), on its clock. */
+/**
+ * Edges that the UNO stamps (`m-lap-us-N` of its own timer), on its clock. Each comes a second time under the name of the input of
+ * the instrument that may be on the same wire: where it is, that relates the two clocks.
+ */
 export class IoTimestampSource implements TriggerSource {
   readonly edges$ = new Subject<EdgeBatch | Progress>();
   readonly #manager: IoManager;
   readonly #mode: TimerMode;
-  readonly #maker = new EdgeMaker(clock.id, channel);
+  readonly #makers: EdgeMaker[];
   #removeListener: (() => void) | null = null;
   #last_us = 0;
   #wraps = 0;
   #next: Polarity = 'fall';
 
-  constructor(manager: IoManager, mode: TimerMode) {
+  /** @param input of the instrument, where it has one */
+  constructor(manager: IoManager, mode: TimerMode, input: string | null = null) {
     this.#manager = manager;
     this.#mode = mode;
+    const wires = input === null || input === channel ? [channel] : [channel, input];
+    this.#makers = wires.map((wire) => new EdgeMaker(clock.id, wire));
   }
 
   describe(): TriggerDescription {
@@ -46,7 +52,11 @@ export class IoTimestampSource implements TriggerSource {
       if (time_us < this.#last_us) this.#wraps++;
       this.#last_us = time_us;
       const tick = time_us + this.#wraps * wrap_us;
-      this.edges$.next({ kind: 'edges', edges: [this.#maker.edge(tick, this.#polarity(), null, arrival_ns)] });
+      const polarity = this.#polarity();
+      this.edges$.next({
+        kind: 'edges',
+        edges: this.#makers.map((maker) => maker.edge(tick, polarity, null, arrival_ns)),
+      });
       this.edges$.next({ kind: 'progress', clock: clock.id, upTo: tick });
     });
     await this.#manager.enableTimer(this.#mode);

@@ -2,13 +2,23 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Observable, type Subscriber } from 'rxjs';
-import { DutClient, type DutClientOptions } from '../dut/client.ts';
+import { DutClient } from '../dut/client.ts';
 import { DirectLink } from '../dut/command-port.ts';
+import { IoManagerEmulator } from '../dut/emulators/index.ts';
+import { IoManager } from '../dut/io-manager.ts';
+import type { TimedLine } from '../dut/line-queue.ts';
 import { type DutMode, directBlockBytes } from '../dut/protocol.ts';
-import { type QemuMachine, startQemu } from '../dut/qemu/machine.ts';
-import type { QemuEvent } from '../dut/qemu/timeline.ts';
+import { startQemu } from '../dut/qemu/machine.ts';
+import type { QemuEvent, QemuTimeline } from '../dut/qemu/timeline.ts';
 import { buildQemuDut, defaultQemuTools, type QemuTools } from '../dut/qemu/toolchain.ts';
-import { inferencesFor, makeScript, type Script, type ScriptInput, ScriptPlayer } from '../dut/scripts/index.ts';
+import {
+  inferencesFor,
+  makeScript,
+  type Script,
+  type ScriptInput,
+  ScriptPlayer,
+  withSync,
+} from '../dut/scripts/index.ts';
 import { type InferenceWindow, timestampPulse_s, virtualCurrents_A } from '../dut/virtual/index.ts';
 import { drawFaults, type TriggerPlan, VirtualInstrument } from '../instruments/virtual/index.ts';
 import { Plant } from '../plant/plant.ts';
@@ -16,9 +26,11 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, Polarity } from '../signal/types.ts';
+import { memoryPair } from '../transport/memory.ts';
 import { withGroupDelays } from './group-delays.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
+import { syncPlanOf } from './sync-plan.ts';
 import { outside_s, truthLine } from './virtual-rig.ts';
 
 /** The network of the QEMU DUT answers as this benchmark. */
@@ -53,7 +65,7 @@ interface QemuPlan {
 export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): Promise<RunSource> {
   if (rig.supply === null) throw new Error('qemuRun: the virtual instrument always has a supply');
   const inputs = await testInputs();
-  const { mode, script, plan, trigger } = await planRun(rig, inputs, tools);
+  const { mode, trigger, ...planned } = await planRun(rig, inputs, tools);
   const random = new Random(rig.seed);
   const { settings, facts } = virtualSettings(rig);
   const { channel } = rig.trigger;
@@ -73,6 +85,16 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
     random.fork('instrument'),
     `SIM-Q${String(rig.seed).padStart(6, '0')}`,
   );
+  const sync = syncPlanOf(rig.trigger.sync ?? 'none', channel, instrument.stream, [instrument.clock]);
+  if (sync !== null && rig.faults.length > 0) {
+    throw new UsageError('rig.sync', {
+      where: 'trigger.sync',
+      problem: 'faults strike the edges of windows, and those of the pattern are on the same pin',
+      remedy: 'leave out `sync` or `faults`',
+    });
+  }
+  const plan = sync === null ? planned.plan : { ...planned.plan, sync };
+  const script = sync === null ? planned.script : withSync(planned.script, sync, false);
   const world = new QemuWorld(plant, instrument, channel, mode, script.inferences!);
   const stop = new AbortController();
   return {
@@ -83,7 +105,13 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
     provenance: {
       simulated: true,
       instrument: { ...instrument.identity, simulated: true, ...facts },
-      dut: { name: rig.dut.name, model, simulated: true, emulator: 'QEMU microbit' },
+      dut: {
+        name: rig.dut.name,
+        model,
+        simulated: true,
+        emulator: 'QEMU microbit',
+        ...(rig.dut.via === 'io-manager' && { connection: 'io-manager' }),
+      },
       supply: { voltage_V: rig.supply.voltage_V, sourceResistance_ohm },
       seed: rig.seed,
       faults: [...rig.faults],
@@ -92,7 +120,7 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
     hasEnergyRunnerLayout: mode === 'energy',
     interrupt: () => stop.abort(),
     chunks$: new Observable((subscriber) => {
-      playOnQemu(script, mode, tools, world, subscriber, stop.signal).then(
+      playOnQemu(script, mode, tools, rig.dut.via, world, subscriber, stop.signal).then(
         () => subscriber.complete(),
         (error) => subscriber.error(error),
       );
@@ -103,7 +131,8 @@ export async function qemuRun(rig: Rig, tools: QemuTools = defaultQemuTools()): 
 
 async function planRun(rig: Rig, inputs: readonly ScriptInput[], tools: QemuTools): Promise<QemuPlan> {
   const { channel } = rig.trigger;
-  const options = { isRelayed: false, hasIoTimer: false };
+  const isRelayed = rig.dut.via === 'io-manager';
+  const options = { isRelayed, hasIoTimer: isRelayed };
   if (rig.profile === 'per-inference') {
     const asked = Array.from({ length: rig.inferences }, (_, k) => inputs[k % inputs.length]!);
     return {
@@ -134,7 +163,7 @@ async function planRun(rig: Rig, inputs: readonly ScriptInput[], tools: QemuTool
       remedy: `choose ${model} or per-inference`,
     });
   }
-  const inferences = await onQemu('energy', tools, async (client) => {
+  const inferences = await onQemu('energy', tools, 'direct', async ({ client }) => {
     await client.load(await readFile(inputs[0]!.file));
     return inferencesFor(client, leastWindow_s, leastInferences);
   });
@@ -170,22 +199,35 @@ async function testInputs(): Promise<ScriptInput[]> {
   });
 }
 
+/** A DUT in QEMU that runs, with the way to it. */
+interface RunningDut {
+  client: DutClient;
+  io: IoManager | null;
+  dut: QemuTimeline;
+}
+
 /** Builds, boots and closes a DUT around `work`. */
 async function onQemu<T>(
   mode: DutMode,
   tools: QemuTools,
-  work: (client: DutClient, machine: QemuMachine) => Promise<T>,
-  options: DutClientOptions = {},
+  via: Rig['dut']['via'],
+  work: (running: RunningDut) => Promise<T>,
+  onLine: (source: 'dut' | 'io', line: TimedLine) => void = () => {},
 ): Promise<T> {
   const build = await buildQemuDut(mode, tools);
   try {
     const machine = await startQemu(build, tools.qemu);
     try {
       const { dut } = machine;
-      const client = new DutClient(new DirectLink(dut, directBlockBytes, dut.time), { ...options, time: dut.time });
+      const io = via === 'io-manager' ? withIoManager(dut, (line) => onLine('io', line)) : null;
+      const client = new DutClient(io === null ? new DirectLink(dut, directBlockBytes, dut.time) : io.dutLink(), {
+        time: dut.time,
+        onLine: (line) => onLine('dut', line),
+        scores: 12,
+      });
       await machine.boot();
       await client.open();
-      return await work(client, machine);
+      return await work({ client, io, dut });
     } finally {
       await machine.close();
     }
@@ -194,16 +236,28 @@ async function onQemu<T>(
   }
 }
 
+/** An emulated UNO between the host and the port of QEMU, which sees the edges of the pin at their exact times. */
+function withIoManager(dut: QemuTimeline, onLine: (line: TimedLine) => void): IoManager {
+  const [host, boardSide] = memoryPair('IO manager');
+  const board = new IoManagerEmulator(boardSide, dut, { kind: 'uno', time: dut.time });
+  const zero_s = dut.time.now_ns() * 1e-9;
+  dut.onEvent((event) => {
+    if (event.kind === 'edge') board.edge(event.polarity, event.time_s - zero_s);
+  });
+  return new IoManager(host, { time: dut.time, onLine });
+}
+
 async function playOnQemu(
   script: Script,
   mode: DutMode,
   tools: QemuTools,
+  via: Rig['dut']['via'],
   world: QemuWorld,
   out: Subscriber<Chunk>,
   interrupt: AbortSignal,
 ): Promise<void> {
   let player: ScriptPlayer | null = null;
-  const work = async (client: DutClient, { dut }: QemuMachine) => {
+  const work = async ({ client, io, dut }: RunningDut) => {
     const start_ns = dut.time.now_ns();
     const emit = (chunk: Chunk) => out.next(chunk);
     const stopListening = dut.onEvent((event) => world.happen(event, start_ns * 1e-9, emit));
@@ -213,7 +267,7 @@ async function playOnQemu(
         script.mode === 'energy'
           ? { name: 'virtual', power: async () => {}, trace: async () => {}, voltage_mV: async () => null }
           : null,
-      io: null,
+      io,
       readInput: ({ file }) => readFile(file),
       version: 'qemu',
       sessionId: '00000000000000',
@@ -226,7 +280,7 @@ async function playOnQemu(
     stopListening();
     world.end(emit);
   };
-  await onQemu(mode, tools, work, { onLine: (line) => player?.heard('dut', line), scores: 12 });
+  await onQemu(mode, tools, via, work, (source, line) => player?.heard(source, line));
 }
 
 /** The plant and the instrument, as far as the DUT's events have come. */
@@ -241,6 +295,8 @@ class QemuWorld {
   /** Energy mode: `m-infer-start` has come, so that the next falling edge starts a window. */
   #isArmed = false;
   #start_s: number | null = null;
+  /** The DUT plays the sync pattern: the line tells the current, and no window. */
+  #isSyncing = false;
   #windows: InferenceWindow[] = [];
 
   constructor(plant: Plant, instrument: VirtualInstrument, channel: string, mode: DutMode, inferences: number) {
@@ -274,6 +330,10 @@ class QemuWorld {
   }
 
   #edge(polarity: Polarity, time_s: number): void {
+    if (this.#isSyncing) {
+      this.#current_A = polarity === 'rise' ? virtualCurrents_A.syncLoad : virtualCurrents_A.idle;
+      return;
+    }
     const isStart = this.#mode === 'energy' ? polarity === 'fall' && this.#isArmed : polarity === 'rise';
     if (isStart) {
       this.#isArmed = false;
@@ -298,6 +358,14 @@ class QemuWorld {
     if (line.startsWith('m-warmup-start-')) this.#current_A = virtualCurrents_A.warmUp;
     else if (line === 'm-warmup-done') this.#current_A = virtualCurrents_A.idle;
     else if (line.startsWith('m-infer-start-')) this.#isArmed = true;
+    else if (line.startsWith('m-sync-start-')) {
+      this.#isSyncing = true;
+      // Where the line idles high, the first chips show no edge.
+      if (this.#mode === 'energy') this.#current_A = virtualCurrents_A.syncLoad;
+    } else if (line === 'm-sync-done') {
+      this.#isSyncing = false;
+      this.#current_A = virtualCurrents_A.idle;
+    }
   }
 
   #measure(emit: (chunk: Chunk) => void): void {

@@ -333,6 +333,14 @@ export function parseRig(content: string, where: string): Rig {
       'use `family: virtual`',
     );
   }
+  if (['emulated', 'qemu'].includes(dut.connection) && parsed.trigger.source !== 'instrument') {
+    fail(
+      'rig.trigger',
+      ['trigger', 'source'],
+      'no other source sees the pins of this simulated DUT than the instrument',
+      'leave `source` out, or serve a DUT with `joulemark emulate dut` and name its port',
+    );
+  }
   if (dut.connection === 'pty' && !isEmulated) {
     fail(
       'rig.invalid',

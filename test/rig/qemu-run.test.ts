@@ -48,7 +48,9 @@ function expectTruth(windows: ScoredWindow[], truth: WindowTruth[]): void {
 
 describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, () => {
   it('energy run: five windows between exact edges, each with the energy of the plant', async () => {
-    const { document, audit, edges, log, truth, folder } = await run('version: 1\nprofile: kws01\ndut: {connection: qemu}\n');
+    const { document, audit, edges, log, truth, folder } = await run(
+      'version: 1\nprofile: kws01\ndut: {connection: qemu}\n',
+    );
     expect(document.refusal).toBeNull();
     expect(document.simulated).toBe(true);
     expect(document.windows).toHaveLength(5);
@@ -68,6 +70,25 @@ describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, (
     // What `score` gives for the folder is what the run gave.
     const again = await scoreRun(await openRunFolder(folder));
     expect(again.document.windows).toEqual(document.windows);
+  });
+
+  it('energy run behind an IO manager, whose timer stamps the edges to the microsecond', async () => {
+    const { document, edges, log, truth, folder } = await run(
+      'version: 1\nprofile: kws01\ndut: {connection: qemu, via: io-manager}\n',
+    );
+    expect(document.refusal).toBeNull();
+    expectTruth(document.windows, truth);
+    const texts = log.map(({ source, text }) => `${source}: ${text}`);
+    expect(texts).toContain('io: m-timestmp-mode-FALLING');
+    expect(texts.filter((text) => text.startsWith('io: m-dut-passthrough(infer'))).toHaveLength(5);
+    const stamps_us = texts.flatMap((text) => (text.startsWith('io: m-lap-us-') ? [Number(text.slice(13))] : []));
+    const falls = edges.filter(({ polarity }) => polarity === 'fall');
+    expect(stamps_us).toHaveLength(falls.length);
+    const { tickHz } = (await openRunFolder(folder)).clocks[0]!;
+    falls.slice(1).forEach(({ tick }, k) => {
+      const apart_s = (stamps_us[k + 1]! - stamps_us[k]!) * 1e-6;
+      expect(Math.abs((tick - falls[k]!.tick) / tickHz - apart_s)).toBeLessThanOrEqual(2 * capture_s);
+    });
   });
 
   it('per-inference run: a window for each of the 120 inputs, and the known accuracy', async () => {

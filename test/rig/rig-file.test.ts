@@ -89,6 +89,16 @@ describe('the rig file', () => {
     expect(emulated.dut.connection).toBe('emulated');
   });
 
+  it('takes edges from elsewhere than the instrument only where something else sees them', () => {
+    const recorded = 'trigger:\n  source: recording\n  file: edges.vcd\n';
+    expect(parseRig(`${real}${recorded}`, 'rig.yaml').trigger).toMatchObject({ file: 'edges.vcd', wait_s: 60 });
+    for (const dut of ['', 'dut: {connection: qemu}\n']) {
+      const error = failure(`version: 1\n${dut}${recorded}`);
+      expect(error.code).toBe('rig.trigger');
+      expect(error.where).toBe(`rig.yaml:${dut === '' ? 3 : 4}`);
+    }
+  });
+
   it('wants the name of a real DUT, and keeps it as it is', () => {
     expect(failure('version: 1\ndut: {connection: /dev/ttyACM1}\n').message).toContain('no default name');
     expect(parseRig('version: 1\ndut: {name: "<script>"}\n', 'rig.yaml').dut.name).toBe('<script>');

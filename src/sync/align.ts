@@ -6,6 +6,7 @@ import { ClockModel } from './clock-model.ts';
 import { energyMethodOf } from './energy-method.ts';
 import { type MatchedEdges, matchEdges, matchPromised } from './event-matching.ts';
 import { findSignature } from './pattern-signature.ts';
+import { delayOf, onlyRange, uniformDelay_s } from './slicing/range-delays.ts';
 import { findPattern, mSequence } from './sync-pattern.ts';
 
 /** How the clock of trigger edges was put on the clock of the samples. */
@@ -202,6 +203,8 @@ async function patternModel(
   const onPin = findPattern(on(ours), sync, to).map((match) => match.model);
   const middle = mSequence(sync.order).length / 2;
   const pairs: { theirs: ClockModel; ours: ClockModel }[] = [];
+  // Ranges that are late by different times leave in doubt which of them showed the flanks.
+  let u_delay_ticks = 0;
   if (onPin.length > 0) {
     // Playings of one pattern look the same: they are paired by the coarse model, or in turn where none was missed.
     if (coarse === null && seen.length !== onPin.length) return null;
@@ -222,11 +225,25 @@ async function patternModel(
     for (const [k, stretch] of stretches.entries()) {
       if (stretch === null) continue;
       const match = findSignature(stretch, sync, most_u_s);
-      if (match.model !== null) pairs.push({ theirs: wanted[k]!.theirs, ours: match.model });
+      if (match.model === null) continue;
+      pairs.push({ theirs: wanted[k]!.theirs, ours: match.model });
+      u_delay_ticks = Math.max(u_delay_ticks, stretch.u_delay_ticks);
     }
   }
   if (pairs.length === 0) return null;
-  if (pairs.length === 1) return pairs[0]!.theirs.inverse().followedBy(pairs[0]!.ours);
+  const model =
+    pairs.length === 1 ? pairs[0]!.theirs.inverse().followedBy(pairs[0]!.ours) : fitPairs(pairs, middle, from, to);
+  if (model === null || model.common_ticks === null || u_delay_ticks === 0) return model;
+  return new ClockModel(model.from, model.to, model.pieces, Math.hypot(model.common_ticks, u_delay_ticks));
+}
+
+/** One line through several playings of the pattern. */
+function fitPairs(
+  pairs: readonly { theirs: ClockModel; ours: ClockModel }[],
+  middle: number,
+  from: ClockInfo,
+  to: ClockInfo,
+): ClockModel | null {
   const gridFrom = (models: ClockModel[]): Grid => ({
     period_ticks: Math.sqrt(12) * Math.max(...models.map((model) => model.fit_u_ticks(middle))),
     centred: true,
@@ -242,11 +259,19 @@ async function collect(
   stream: StreamInfo,
   clock: ClockInfo,
   wanted: readonly { from: number; to: number }[],
-): Promise<(Parameters<typeof findSignature>[0] | null)[]> {
+): Promise<((Parameters<typeof findSignature>[0] & { u_delay_ticks: number }) | null)[]> {
   const method = energyMethodOf(stream);
   const ticksPerSample = stream.ticksPerSample;
   if (method === null || ticksPerSample === null) return wanted.map(() => null);
-  const parts = wanted.map(() => ({ first: 0, values: [] as Float64Array[], length: 0, isBroken: false }));
+  const parts = wanted.map(() => ({
+    first: 0,
+    values: [] as Float64Array[],
+    length: 0,
+    isBroken: false,
+    /** Samples in each range. */
+    inRange: new Map<number, number>(),
+  }));
+  const uniform_s = uniformDelay_s(stream);
   const dt_s = ticksPerSample / clock.tickHz;
   const take = (block: SampleBlock, part: (typeof parts)[number], from: number, to: number) => {
     const tick = block.firstTick + from * ticksPerSample;
@@ -258,6 +283,11 @@ async function collect(
     method.power_W(block, from, room, dt_s, values);
     part.values.push(values);
     part.length += values.length;
+    if (uniform_s !== null) return;
+    for (let k = from; k < room; k++) {
+      const range = block.range?.[k] ?? onlyRange(stream);
+      part.inRange.set(range, (part.inRange.get(range) ?? 0) + 1);
+    }
   };
   for await (const chunk of recording.samples()) {
     if (chunk.kind !== 'block' || chunk.stream !== stream.id) continue;
@@ -267,7 +297,6 @@ async function collect(
       if (last > first) take(chunk, parts[k]!, first, last);
     }
   }
-  const delay = (stream.groupDelay_s ?? 0) * clock.tickHz;
   return parts.map((part) => {
     if (part.isBroken || part.length === 0) return null;
     const values = new Float64Array(part.length);
@@ -278,6 +307,21 @@ async function collect(
     }
     const isPoint = stream.semantics === 'point';
     const cell = stream.semantics === 'mean-forward' ? 0 : ticksPerSample / 2;
-    return { values, firstTick: part.first - cell - delay, ticksPerSample, isPoint, clock };
+    const { delay_s, u_s } = uniform_s === null ? meanDelay(stream, part.inRange) : { delay_s: uniform_s, u_s: 0 };
+    const firstTick = part.first - cell - delay_s * clock.tickHz;
+    return { values, firstTick, ticksPerSample, isPoint, clock, u_delay_ticks: u_s * clock.tickHz };
   });
+}
+
+/** Mean delay of samples in several ranges, and their standard deviation, in s. */
+function meanDelay(stream: StreamInfo, inRange: ReadonlyMap<number, number>): { delay_s: number; u_s: number } {
+  let [n, mean, squares] = [0, 0, 0];
+  for (const [range, samples] of inRange) {
+    const { delay_s } = delayOf(stream, range);
+    const step = delay_s - mean;
+    n += samples;
+    mean += (step * samples) / n;
+    squares += samples * step * (delay_s - mean);
+  }
+  return { delay_s: mean, u_s: Math.sqrt(squares / n) };
 }

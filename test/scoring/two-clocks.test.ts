@@ -121,6 +121,25 @@ describe('a run whose edges are on another clock than its samples', () => {
     }
   });
 
+  it('takes the delay of the ranges that showed the sync pattern off its place in the current', async () => {
+    const sync = { order: 7, chip_s: 2e-3, channel: 'D0' };
+    const score = async (delays_s: number[]) => {
+      const recording = await withPattern(run(5), sync, true);
+      recording.streams = recording.streams.map((stream) => ({
+        ...stream,
+        ranges: stream.ranges.map((range) => ({ ...range, groupDelay_s: delays_s[range.index] ?? 0 })),
+      }));
+      return (await scoreRun(recording)).document;
+    };
+    const early = await score([]);
+    // Samples before the run itself name no range, which is the first one.
+    const late = await score([30e-6]);
+    expect(late.alignments![0]!.method).toBe('sync-pattern');
+    const starts = late.windows.map((window, k) => window.start_s - early.windows[k]!.start_s);
+    for (const start_s of starts) expect(start_s).toBeCloseTo(-30e-6, 5);
+    expect(late.alignments![0]!.u_s).toBeGreaterThanOrEqual(early.alignments![0]!.u_s!);
+  });
+
   it('says when a wire contradicts arrival times', async () => {
     const recording = await onSecondClock(run(6), second, new Random(6));
     const edges = recording.edges;

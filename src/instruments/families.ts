@@ -13,4 +13,5 @@ export const instrumentFamilies: Readonly<Record<string, () => Promise<Instrumen
   '34465a': async () => (await import('./scpi/family.ts')).dmm34465aFamily,
   otii: async () => (await import('./otii/family.ts')).otiiFamily,
   ina226: async () => (await import('./ina226/family.ts')).ina226Family,
+  ina228: async () => (await import('./ina228/family.ts')).ina228Family,
 };

@@ -12,7 +12,7 @@ const families: { family: string; faults: Readonly<Record<string, string>> }[] =
   { family: 'js110', faults: js110Faults },
   { family: 'ina226', faults: ina226Faults },
 ];
-for (const family of ['js220', 'monsoon', 'ptdaemon', 'wt310', 'n6705', '34465a', 'otii']) {
+for (const family of ['ina228', 'js220', 'monsoon', 'ptdaemon', 'wt310', 'n6705', '34465a', 'otii']) {
   families.push({ family, faults: (await instrumentFamilies[family]()).faults });
 }
 

@@ -1,5 +1,5 @@
-import type { SignalSource } from '../../signal/signal-source.ts';
-import { ina226Averages, ina226Register, ina226Times_us } from './spec.ts';
+import type { ChipModel, ChipModelOptions } from '../ina2xx/emulated-chip.ts';
+import { ina226Register, ina226Tables } from './spec.ts';
 
 /** Registers after power-on. */
 const POWER_ON: Readonly<Record<number, number>> = {
@@ -12,15 +12,8 @@ const OVERFLOW = 0x0004;
 const ALERT_ON_READY = 0x0400;
 const WRITABLE_MASK = 0xfc03;
 
-export interface ChipModelOptions {
-  source: SignalSource;
-  shunt_ohm: number;
-  /** How much longer than typical a conversion takes, e.g. 0.02. */
-  slow_rel: number;
-}
-
 /** The result of one conversion of shunt and bus (with averaging). */
-export interface Conversion {
+interface Conversion {
   /** Counted from the last write of the configuration. */
   number: number;
   start_s: number;
@@ -34,7 +27,7 @@ export interface Conversion {
  * configuration, the results change only when one is complete, and CVRF is cleared by reading Mask/Enable or by writing
  * the configuration, not by reading the results.
  */
-export class Ina226Model {
+export class Ina226Model implements ChipModel {
   readonly #options: ChipModelOptions;
   #configuration = POWER_ON[ina226Register.configuration]!;
   #calibration = 0;
@@ -55,7 +48,7 @@ export class Ina226Model {
   /** Duration of one conversion with its averaging. */
   get period_s(): number {
     const times = [this.#measures(1) ? this.#shuntTime_s : 0, this.#measures(2) ? this.#busTime_s : 0];
-    return (times[0]! + times[1]!) * ina226Averages[(this.#configuration >> 9) & 7]!;
+    return (times[0]! + times[1]!) * ina226Tables.averages[(this.#configuration >> 9) & 7]!;
   }
 
   /** True where Mask/Enable routes CVRF to the pin ALERT. */
@@ -149,11 +142,11 @@ export class Ina226Model {
   }
 
   get #shuntTime_s(): number {
-    return (ina226Times_us[(this.#configuration >> 3) & 7]! / 1e6) * (1 + this.#options.slow_rel);
+    return (ina226Tables.times_us[(this.#configuration >> 3) & 7]! / 1e6) * (1 + this.#options.slow_rel);
   }
 
   get #busTime_s(): number {
-    return (ina226Times_us[(this.#configuration >> 6) & 7]! / 1e6) * (1 + this.#options.slow_rel);
+    return (ina226Tables.times_us[(this.#configuration >> 6) & 7]! / 1e6) * (1 + this.#options.slow_rel);
   }
 
   #configure(configuration: number, now_s: number): void {
@@ -173,7 +166,7 @@ export class Ina226Model {
   /** Shunt and bus are converted in turn, as often as is averaged; which comes first is not documented. */
   #convert(number: number): Conversion {
     const start_s = this.#configured_s + (number - 1) * this.period_s;
-    const averages = ina226Averages[(this.#configuration >> 9) & 7]!;
+    const averages = ina226Tables.averages[(this.#configuration >> 9) & 7]!;
     let shunt_V = 0;
     let bus_V = 0;
     let at_s = start_s;

@@ -1,14 +1,9 @@
 import type { SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { expected } from '../driver-errors.ts';
-import {
-  hostClock,
-  Ina226Kernel,
-  type Ina226KernelOptions,
-  type KernelRail,
-  numberIn,
-  refused,
-} from './kernel-instrument.ts';
-import { railStreamInfo } from './rail-stream.ts';
+import { conversionStreamInfo } from '../ina2xx/conversion-stream.ts';
+import { refusedSetting } from '../ina2xx/rails.ts';
+import { ina226Scale } from './chip.ts';
+import { hostClock, Ina226Kernel, type Ina226KernelOptions, type KernelRail, numberIn } from './kernel-instrument.ts';
 import type { Ina226Settings } from './settings.ts';
 
 /** The driver rounds currents to 1 mA. */
@@ -43,7 +38,7 @@ export class Ina226Hwmon extends Ina226Kernel {
     const least_ms = Math.max(...this.rails.map(({ folder }) => 2 * numberIn(folder, 'update_interval')));
     const wanted_ms = rate_Hz === undefined ? least_ms : 1000 / rate_Hz;
     if (wanted_ms < least_ms) {
-      throw refused(
+      throw refusedSetting(
         'rate_Hz',
         `${rate_Hz} Hz is faster than the driver has new values (${(1000 / least_ms).toFixed(2)} Hz)`,
         'lower it, or write a shorter time into update_interval',
@@ -53,7 +48,7 @@ export class Ina226Hwmon extends Ina226Kernel {
   }
 
   protected streamOf(rail: KernelRail): StreamInfo {
-    const info = railStreamInfo(rail, hostClock.id);
+    const info = conversionStreamInfo(rail, ina226Scale(rail), hostClock.id);
     const [range] = info.ranges;
     return {
       ...info,

@@ -3,11 +3,12 @@ import { basename, join } from 'node:path';
 import { DeviceError } from '../../signal/errors.ts';
 import type { SampleBlock, StreamInfo } from '../../signal/types.ts';
 import { openFailure } from '../../transport/errors.ts';
-import { configurationFor, periodOf_us } from './configuration.ts';
+import { averagingFor, defaultRate_Hz, periodOf_us } from '../ina2xx/averaging.ts';
+import { ConversionStream, conversionStreamInfo } from '../ina2xx/conversion-stream.ts';
+import { ina226Scale } from './chip.ts';
 import { hostClock, Ina226Kernel, type Ina226KernelOptions, type KernelRail, numberIn } from './kernel-instrument.ts';
-import { RailStream, railStreamInfo } from './rail-stream.ts';
-import { type Ina226Settings, ina226DefaultRate_Hz } from './settings.ts';
-import { ina226Averages, ina226Times_us } from './spec.ts';
+import type { Ina226Settings } from './settings.ts';
+import { ina226Tables } from './spec.ts';
 import { writeAttribute } from './sysfs.ts';
 
 /** Shunt (s16), bus (u16), padding, time stamp (s64 ns), little-endian. */
@@ -20,7 +21,7 @@ const NEIGHBOURS = 1.5;
 
 interface Reader {
   rail: KernelRail;
-  stream: RailStream;
+  stream: ConversionStream;
   file: number;
   bytes: Buffer;
   length: number;
@@ -49,13 +50,13 @@ export class Ina226Iio extends Ina226Kernel {
   }
 
   protected applySettings({ rate_Hz }: Ina226Settings): void {
-    const chosen = configurationFor(rate_Hz ?? ina226DefaultRate_Hz);
-    this.#period_ns = periodOf_us(chosen) * 1e3;
-    const seconds = (code: number) => (ina226Times_us[code]! / 1e6).toFixed(6);
+    const chosen = averagingFor(ina226Tables, rate_Hz ?? defaultRate_Hz);
+    this.#period_ns = periodOf_us(ina226Tables, chosen) * 1e3;
+    const seconds = (code: number) => (ina226Tables.times_us[code]! / 1e6).toFixed(6);
     for (const { folder } of this.rails) {
       // While the buffer is on, nothing may be changed.
       writeAttribute(folder, 'buffer/enable', 0);
-      writeAttribute(folder, 'in_oversampling_ratio', ina226Averages[chosen.averages]!);
+      writeAttribute(folder, 'in_oversampling_ratio', ina226Tables.averages[chosen.averages]!);
       writeAttribute(folder, 'in_voltage0_integration_time', seconds(chosen.shuntTime));
       writeAttribute(folder, 'in_voltage1_integration_time', seconds(chosen.busTime));
       writeAttribute(folder, 'in_allow_async_readout', 0);
@@ -74,14 +75,14 @@ export class Ina226Iio extends Ina226Kernel {
   }
 
   protected streamOf(rail: KernelRail): StreamInfo {
-    return railStreamInfo(rail, hostClock.id);
+    return conversionStreamInfo(rail, ina226Scale(rail), hostClock.id);
   }
 
   protected startReading(): void {
     const now_ns = this.time.now_ns();
     this.#readers = this.rails.map((rail) => ({
       rail,
-      stream: new RailStream(rail),
+      stream: new ConversionStream(rail, ina226Scale(rail)),
       file: openDevice(join(this.root, 'dev', basename(rail.folder))),
       bytes: Buffer.alloc(BUFFER_RECORDS * RECORD_BYTES),
       length: 0,

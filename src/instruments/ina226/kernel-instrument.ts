@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, GapCause, StreamInfo } from '../../signal/types.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
 import { CallOrder } from '../call-order.ts';
 import { ChunkEmitter } from '../chunk-emitter.ts';
+import { type Rail, railsOf, refusedSetting } from '../ina2xx/rails.ts';
 import type { InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
-import { type Ina226Settings, type Rail, railsOf } from './settings.ts';
+import { checkedSettings, type Ina226Settings } from './settings.ts';
 import { ina226Accuracy } from './spec.ts';
 import { findKernelChips, type KernelChip, readAttribute } from './sysfs.ts';
 
@@ -97,11 +98,11 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
 
   async configure(settings: Ina226Settings): Promise<void> {
     this.#order.check('configure()');
-    this.rails = railsOf(settings).map((rail) => ({ ...rail, folder: this.#folderOf(rail) }));
+    this.rails = railsOf(checkedSettings(settings).chips).map((rail) => ({ ...rail, folder: this.#folderOf(rail) }));
     for (const { folder, shunt_ohm } of this.rails) {
       const kernel_ohm = this.kernelShunt_ohm(folder);
       if (Math.abs(kernel_ohm / shunt_ohm - 1) <= SHUNT_TOLERANCE) continue;
-      throw refused(
+      throw refusedSetting(
         'chips',
         `the shunt has ${shunt_ohm} ohm, but the kernel's driver computes with ${kernel_ohm} ohm`,
         `write the right value into the shunt attribute in ${folder}`,
@@ -164,7 +165,7 @@ export abstract class Ina226Kernel implements PowerInstrument<Ina226Settings> {
     const isOnly = this.#found.length === 1 && this.#found[0]!.address === null;
     const chip = isOnly ? this.#found[0] : this.#found.find(({ address }) => address === rail.address);
     if (chip) return chip.folder;
-    throw refused(
+    throw refusedSetting(
       'chips',
       `the kernel's driver has no INA226 at 0x${rail.address.toString(16)}`,
       `found were: ${this.describe().hardware}`,
@@ -181,8 +182,4 @@ export function numberIn(folder: string, name: string): number {
     problem: `expected a number, found ${JSON.stringify(text.slice(0, 40))}`,
     remedy: 'check which driver of the kernel owns the chip',
   });
-}
-
-export function refused(setting: string, problem: string, remedy: string): UsageError {
-  return new UsageError('instrument.settings', { where: `instrument.settings.${setting}`, problem, remedy });
 }

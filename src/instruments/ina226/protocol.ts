@@ -1,17 +1,19 @@
-import { ina226FullBus, ina226FullShunt } from './spec.ts';
-
-/** Registers are 16 bits, most significant byte first. */
-export const encodeWord = (value: number): Uint8Array => Uint8Array.of((value >> 8) & 0xff, value & 0xff);
-
-/** @returns null unless there are two bytes */
-export function decodeWord(bytes: Uint8Array): number | null {
-  return bytes.length < 2 ? null : (bytes[0]! << 8) | bytes[1]!;
-}
+import type { Averaging } from '../ina2xx/averaging.ts';
+import { ina226CalibrationConstant, ina226Fixed, ina226Mode } from './spec.ts';
 
 /** Two's complement. */
 export const signed16 = (word: number): number => (word << 16) >> 16;
 
-/** True at the ends of the scales: the voltage may be larger than what the code says. */
-export function isSaturated(shunt: number, bus: number): boolean {
-  return Math.abs(shunt) >= ina226FullShunt || bus >= ina226FullBus;
+/** The configuration register: continuous conversion of shunt and bus. */
+export function encodeConfiguration({ averages, busTime, shuntTime }: Averaging): number {
+  return ina226Fixed | (averages << 9) | (busTime << 6) | (shuntTime << 3) | ina226Mode.continuousBoth;
+}
+
+/**
+ * The calibration register for a step of the current register in A; it only serves others that read the current and
+ * power registers, for samples are computed from the voltages.
+ */
+export function calibrationRegister(currentStep_A: number, shunt_ohm: number): number {
+  // Rounding must not push an exact quotient below itself.
+  return Math.min(0x7fff, Math.trunc(ina226CalibrationConstant / (currentStep_A * shunt_ohm) + 1e-9));
 }

@@ -1,5 +1,5 @@
-import type { RangeInfo } from '../../signal/types.ts';
 import { loadAccuracySheet } from '../accuracy-sheet.ts';
+import type { AveragingTables } from '../ina2xx/averaging.ts';
 
 export const ina226Register = {
   configuration: 0x00,
@@ -14,8 +14,6 @@ export const ina226Register = {
   die: 0xff,
 } as const;
 
-/** "TI" */
-export const ina226Manufacturer = 0x5449;
 /** Without the low four bits, which are the revision. */
 export const ina226Die = 0x2260;
 
@@ -27,32 +25,19 @@ export const ina226Mode = { powerDown: 0, continuousBoth: 7 } as const;
 /** Mask/Enable: the pin ALERT follows the conversion; a conversion is ready; the arithmetic overflowed. */
 export const ina226Flag = { alertOnReady: 0x0400, ready: 0x0008, overflow: 0x0004 } as const;
 
-/** By code of AVG. */
-export const ina226Averages = [1, 4, 16, 64, 128, 256, 512, 1024] as const;
-/** By code of VBUSCT and VSHCT; typical, each chip may take up to 10 % longer. */
-export const ina226Times_us = [140, 204, 332, 588, 1100, 2116, 4156, 8244] as const;
+/** Codes of AVG, and of VBUSCT and VSHCT: typical, each chip may take up to 10 % longer. */
+export const ina226Tables: AveragingTables = {
+  averages: [1, 4, 16, 64, 128, 256, 512, 1024],
+  times_us: [140, 204, 332, 588, 1100, 2116, 4156, 8244],
+};
 
 /** Volts a code. */
 export const ina226ShuntStep_V = 2.5e-6;
 export const ina226BusStep_V = 1.25e-3;
-export const ina226FullShunt = 32_767;
-export const ina226FullBus = 32_767;
+/** Largest code of either. */
+export const ina226Full = 32_767;
 /** The arithmetic of the chip: CAL = trunc(this / (step of the current in A * shunt in ohm)). */
 export const ina226CalibrationConstant = 0.00512;
-
-/** Addresses that the pins A0 and A1 can give. */
-export const ina226Addresses = { first: 0x40, last: 0x4f };
-
-/** The one range of a chip with its shunt. */
-export function ina226Range(shunt_ohm: number): RangeInfo {
-  return {
-    index: 0,
-    name: `81.92 mV / ${shunt_ohm} ohm`,
-    fullScale_A: (ina226FullShunt * ina226ShuntStep_V) / shunt_ohm,
-    resolution_A: ina226ShuntStep_V / shunt_ohm,
-    noise_A: null,
-  };
-}
 
 /** @see calibration/instruments/ina226.json */
 export const ina226Accuracy = loadAccuracySheet('ina226');

@@ -1,4 +1,4 @@
-import { DeviceError, UsageError } from '../../signal/errors.ts';
+import { DeviceError } from '../../signal/errors.ts';
 import type { ClockInfo, Edge, Gap, GapCause, SampleBlock, StreamInfo } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { silent } from '../../transport/errors.ts';
@@ -9,13 +9,13 @@ import { ChunkEmitter } from '../chunk-emitter.ts';
 import { expected, whenLost } from '../driver-errors.ts';
 import type { InstrumentIdentity, PowerInstrument } from '../power-instrument.ts';
 import { watchSilence } from '../silence-watch.ts';
-import { configurationFor, encodeConfiguration, periodOf_us } from './configuration.ts';
+import { hex16 } from './chip-registers.ts';
+import type { ChipSettings, ChipType, RailPlan } from './chip-type.ts';
+import type { ConversionStream } from './conversion-stream.ts';
 import { type Inb1Message, Inb1Reader, inb1Version } from './inb1.ts';
-import { RailStream, railStreamInfo } from './rail-stream.ts';
-import { type Ina226Settings, ina226DefaultRate_Hz, type Rail, railsOf } from './settings.ts';
-import { ina226Accuracy, ina226Addresses, ina226FullShunt } from './spec.ts';
+import { chipAddresses, type Rail, refusedSetting } from './rails.ts';
 
-export interface Ina226BridgeOptions {
+export interface BridgeOptions {
   time?: TimeSource;
 }
 
@@ -37,8 +37,7 @@ const MAX_LINES = 8;
 const NEIGHBOURS = 1.5;
 
 interface Chip {
-  rail: Rail;
-  stream: RailStream;
+  stream: ConversionStream;
   period_ticks: number;
   lastTick: number | null;
   /** Number that the next sample should have. */
@@ -48,8 +47,9 @@ interface Chip {
   isOverloaded: boolean;
 }
 
-/** INA226 chips behind an INB1 bridge: samples and edges are captured by one timer of the bridge. */
-export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
+/** Chips of one type behind an INB1 bridge: samples and edges are captured by one timer of the bridge. */
+export class ChipsBehindBridge<Settings extends ChipSettings> implements PowerInstrument<Settings> {
+  readonly #type: ChipType<Settings>;
   readonly #port: ByteStream;
   readonly #time: TimeSource;
   readonly #order: CallOrder;
@@ -59,8 +59,9 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
 
   #tickHz = 0;
   #roundTrip_s: number | null = null;
-  #found = 0;
-  #rails: Rail[] = [];
+  /** What each chip of the bridge says of its type, by its number. */
+  #dies: (number | null)[] = [];
+  #plans: RailPlan[] = [];
   #lines: readonly string[] = [];
   #chips = new Map<number, Chip>();
   #onMessage: (message: Inb1Message) => void = () => {};
@@ -69,7 +70,8 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
   #lastSample_ns = 0;
   #stopWatching: () => void = () => {};
 
-  constructor(port: ByteStream, options: Ina226BridgeOptions = {}) {
+  constructor(type: ChipType<Settings>, port: ByteStream, options: BridgeOptions = {}) {
+    this.#type = type;
     this.#port = port;
     this.#time = options.time ?? realTime;
     port.onData((bytes) => this.#onBytes(bytes));
@@ -96,19 +98,27 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
         remedy: `flash the bridge of this version of Joulemark (INB1 version ${inb1Version})`,
       });
     }
+    const { family, name, model } = this.#type;
     if (chips === 0) {
       throw new DeviceError('device.missing', {
         where: this.#port.name,
-        problem: 'the bridge has found no INA226 on its bus',
+        problem: `the bridge has found no ${name} on its bus`,
         remedy: 'check SDA, SCL, the supply of the chip and its address pins, then reset the bridge',
       });
     }
     this.#roundTrip_s = await leastRoundTrip_s(this.#time, () => this.#ask('id'));
     this.#tickHz = tickHz;
-    this.#found = chips;
+    this.#dies = await this.#scan(chips);
+    if (!this.#dies.some((die) => this.#isOwn(die))) {
+      throw new DeviceError('device.wrong', {
+        where: this.#port.name,
+        problem: `no ${name} among the chips of the bridge: ${this.#dies.map(dieText).join(', ')}`,
+        remedy: 'choose the family of the chips that are there',
+      });
+    }
     return this.#order.opened({
-      family: 'ina226',
-      model: `${ina226Accuracy.model} behind an INB1 bridge`,
+      family,
+      model: `${model} behind an INB1 bridge`,
       serial: fields.sn ?? null,
       firmware: fields.fw ?? null,
       hardware: null,
@@ -122,31 +132,37 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
     return this.#order.describe();
   }
 
-  async configure(settings: Ina226Settings): Promise<void> {
+  async configure(settings: Settings): Promise<void> {
     this.#order.check('configure()');
-    const rails = railsOf(settings);
-    const refuse = (where: string, problem: string, remedy: string) =>
-      new UsageError('instrument.settings', { where: `instrument.settings.${where}`, problem, remedy });
-    const beyond = rails.find((rail) => numberOf(rail) >= this.#found);
-    if (beyond) {
-      throw refuse(
-        'chips',
-        `the bridge has ${this.#found} chips and none with number ${numberOf(beyond)}`,
-        'count its chips from 0x40: the first is 0x40, the second 0x41',
-      );
+    const plans = this.#type.plan(settings);
+    for (const { rail, bridge } of plans) {
+      const die = this.#dies[numberOf(rail)];
+      if (die === undefined) {
+        throw refusedSetting(
+          'chips',
+          `the bridge has ${this.#dies.length} chips and none with number ${numberOf(rail)}`,
+          'count its chips from 0x40: the first is 0x40, the second 0x41',
+        );
+      }
+      if (!this.#isOwn(die)) {
+        const problem = `chip ${numberOf(rail)} of the bridge is no ${this.#type.name} (${dieText(die)})`;
+        throw refusedSetting('chips', problem, 'name one that is');
+      }
+      if (bridge === null) {
+        throw refusedSetting('output', 'a bridge sends conversions only', 'leave it out, or wire the chip to a bus');
+      }
     }
     const lines = settings.logicInputs ?? ['line0'];
-    if (lines.length > MAX_LINES) throw refuse('logicInputs', 'names more than 8 lines', 'name 8 at most');
-    const chosen = configurationFor(settings.rate_Hz ?? ina226DefaultRate_Hz);
+    if (lines.length > MAX_LINES) throw refusedSetting('logicInputs', 'names more than 8 lines', 'name 8 at most');
     this.#chips = new Map();
-    for (const rail of rails) {
+    for (const { rail, period_us, bridge } of plans) {
       const chip = numberOf(rail);
+      const words = bridge!.configuration.map((word) => word.toString(16)).join(' ');
       await this.#ask(`shunt ${chip} ${rail.shunt_ohm.toFixed(9)}`);
-      await this.#ask(`cfg ${chip} ${encodeConfiguration(chosen).toString(16)}`);
+      await this.#ask(`cfg ${chip} ${words}`);
       this.#chips.set(chip, {
-        rail,
-        stream: new RailStream(rail),
-        period_ticks: (periodOf_us(chosen) * this.#tickHz) / 1e6,
+        stream: bridge!.stream(),
+        period_ticks: (period_us * this.#tickHz) / 1e6,
         lastTick: null,
         sequence: 0,
         lost: 0,
@@ -154,14 +170,14 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
       });
     }
     await this.#ask(`gpio ${2 ** lines.length - 1} both`);
-    this.#rails = rails;
+    this.#plans = plans;
     this.#lines = lines;
     this.#order.moveTo('configured');
   }
 
   get streams(): readonly StreamInfo[] {
-    if (this.#rails.length === 0) throw this.#order.wrong('streams', 'configure()');
-    return this.#rails.map((rail) => railStreamInfo(rail, CLOCK));
+    if (this.#plans.length === 0) throw this.#order.wrong('streams', 'configure()');
+    return this.#plans.map((plan) => plan.stream(CLOCK));
   }
 
   async start(): Promise<void> {
@@ -221,6 +237,20 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
       problem: `expected an INB1 bridge, found ${JSON.stringify(text.slice(0, 60))}`,
       remedy: 'choose the port of the bridge; close other programs that use it',
     });
+  }
+
+  /** The number that each of the bridge's chips says of its type; null for one that the bridge does not list. */
+  async #scan(chips: number): Promise<(number | null)[]> {
+    const dies = new Array<number | null>(chips).fill(null);
+    for (const line of await this.#ask('scan')) {
+      const [, chip, die] = /^chip (\d+) .*\bid=0x([0-9a-f]{1,4})$/i.exec(line) ?? [];
+      if (chip !== undefined && Number(chip) < chips) dies[Number(chip)] = Number.parseInt(die!, 16);
+    }
+    return dies;
+  }
+
+  #isOwn(die: number | null): boolean {
+    return die !== null && (die & 0xfff0) === this.#type.die;
   }
 
   /** Sends a command; the lines that it answers before its `ok`. */
@@ -309,11 +339,9 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
   }
 
   #noteOverload(chip: Chip, shunt: number, tick: number): void {
-    const isOverloaded = Math.abs(shunt) >= ina226FullShunt;
-    if (isOverloaded && !chip.isOverloaded) {
-      this.#chunks.event('overload', `the shunt of ${chip.rail.name} has more than 81.92 mV across it`, tick);
-    }
-    chip.isOverloaded = isOverloaded;
+    const overload = chip.stream.overload(shunt);
+    if (overload !== null && !chip.isOverloaded) this.#chunks.event('overload', overload, tick);
+    chip.isOverloaded = overload !== null;
   }
 
   #emit(...chunks: (SampleBlock | Gap | null)[]): void {
@@ -367,4 +395,6 @@ export class Ina226Bridge implements PowerInstrument<Ina226Settings> {
 }
 
 /** A bridge numbers its chips; a rig counts them from the first address. */
-const numberOf = (rail: Rail): number => rail.address - ina226Addresses.first;
+const numberOf = (rail: Rail): number => rail.address - chipAddresses.first;
+
+const dieText = (die: number | null): string => (die === null ? 'unknown' : hex16(die));

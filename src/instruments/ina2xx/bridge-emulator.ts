@@ -7,9 +7,10 @@ import {
   type FaultDone,
   parseFault,
 } from '../emulator.ts';
-import { Ina226Model } from './chip-model.ts';
+import { PendingFaults } from '../emulator-parts.ts';
+import type { ChipModel, EmulatedType } from './emulated-chip.ts';
 
-export const ina226BridgeFaults: FaultCatalogue = {
+export const bridgeFaults: FaultCatalogue = {
   'lose-frames=': 'loses N frames of samples on the way',
   'overrun=': 'the bridge itself misses N results and says so',
   'damage-frame': 'damages one frame',
@@ -24,20 +25,28 @@ export const ina226BridgeFaults: FaultCatalogue = {
   'refuse-cfg': 'refuses configurations',
 };
 
-export interface Ina226BridgeEmulatorOptions extends EmulatorOptions {
+export interface BridgeEmulatorOptions extends EmulatorOptions {
   /** Shunts of the chips; absent = one with 0.1 ohm. */
   shunts_ohm?: readonly number[];
-  /** How much longer than typical conversions take; absent = 0.013. */
+  /** How much longer than typical conversions take; absent = what is usual of the type. */
   slow_rel?: number;
 }
 
 const TICK_S = 1e-6;
-const SLOW_REL = 0.013;
 /** Samples of one chip in a frame, and how often the bridge looks for results. */
 const FRAME_SAMPLES = 16;
 const TURN_MS = 5;
 /** The bridge counts from its own start. */
 const BOOT_TICKS = 5_000_000;
+
+interface EmulatedChip {
+  model: ChipModel;
+  shunt_ohm: number;
+  configuration: readonly number[];
+  /** When its next result is ready; null while it does not convert. */
+  due_s: number | null;
+  held: Held;
+}
 
 interface Held {
   first: number;
@@ -45,41 +54,42 @@ interface Held {
   samples: { tick: number; shunt: number; bus: number }[];
 }
 
-/** An INB1 bridge with INA226 chips, seen from its serial port. It encodes by itself. */
-export class Ina226BridgeEmulator implements Emulator {
+/** An INB1 bridge with chips of one type, seen from its serial port. It encodes by itself. */
+export class BridgeEmulator implements Emulator {
   readonly serial: string;
   readonly faultsDone: FaultDone[] = [];
+  readonly #type: EmulatedType;
   readonly #port: ByteStream;
-  readonly #options: Ina226BridgeEmulatorOptions;
+  readonly #options: BridgeEmulatorOptions;
   readonly #sourceStart_ns: number;
-  readonly #chips: { model: Ina226Model; shunt_ohm: number; configuration: number; held: Held }[];
-  readonly #faults: { name: string; value: number }[] = [];
+  readonly #chips: EmulatedChip[];
+  readonly #faults = new PendingFaults();
   #line = '';
   #isBinary = false;
   #isRunning = false;
   #isStalled = false;
   #lines = 0;
   #edges = 0;
-  /** Results and edges up to here have been sent. */
-  #upTo_s = 0;
+  /** Edges up to here have been sent. */
   #edgesUpTo_s = 0;
   /** Results that the fault under way still has to miss. */
   #toMiss = 0;
   #firstSample_s: number | null = null;
   #cancel: () => void = () => {};
 
-  constructor(port: ByteStream, options: Ina226BridgeEmulatorOptions) {
+  constructor(type: EmulatedType, port: ByteStream, options: BridgeEmulatorOptions) {
     this.serial = checkEmulatorSerial(options.serial ?? 'SIM-INB1-0001');
+    this.#type = type;
     this.#port = port;
     this.#options = options;
     this.#sourceStart_ns = options.sourceStart_ns ?? options.time.now_ns();
-    const { source, slow_rel = SLOW_REL, shunts_ohm = [0.1] } = options;
-    this.#chips = shunts_ohm.map((shunt_ohm) => ({
-      model: new Ina226Model({ source, shunt_ohm, slow_rel }, this.#now_s()),
-      shunt_ohm,
-      configuration: 0x4127,
-      held: { first: 0, sequence: 0, samples: [] },
-    }));
+    const { source, shunts_ohm = [0.1] } = options;
+    const now_s = this.#now_s();
+    this.#chips = shunts_ohm.map((shunt_ohm) => {
+      const model = type.makeModel({ source, shunt_ohm, slow_rel: this.#slow_rel }, now_s);
+      const configuration = type.configuration.map((register) => model.read(register, now_s));
+      return { model, shunt_ohm, configuration, due_s: null, held: { first: 0, sequence: 0, samples: [] } };
+    });
     port.onData((bytes) => {
       for (const byte of bytes) this.#take(String.fromCharCode(byte));
     });
@@ -94,10 +104,10 @@ export class Ina226BridgeEmulator implements Emulator {
   readonly bootTicks = BOOT_TICKS;
 
   inject(fault: string): void {
-    const parsed = parseFault(fault, ina226BridgeFaults);
+    const parsed = parseFault(fault, bridgeFaults);
     if (parsed.name === 'stall') this.#isStalled = true;
     else if (parsed.name === 'unplug') this.#port.close();
-    else this.#faults.push(parsed);
+    else this.#faults.add(parsed);
   }
 
   stop(): void {
@@ -109,13 +119,8 @@ export class Ina226BridgeEmulator implements Emulator {
     return (this.#options.time.now_ns() - this.#sourceStart_ns) / 1e9;
   }
 
-  #hasFault(name: string): boolean {
-    return this.#faults.some((fault) => fault.name === name);
-  }
-
-  #takeFault(name: string): { value: number } | null {
-    const at = this.#faults.findIndex((fault) => fault.name === name);
-    return at < 0 ? null : this.#faults.splice(at, 1)[0]!;
+  get #slow_rel(): number {
+    return this.#options.slow_rel ?? this.#type.slow_rel;
   }
 
   #send(bytes: Uint8Array): void {
@@ -136,7 +141,7 @@ export class Ina226BridgeEmulator implements Emulator {
 
   #carryOut(line: string): void {
     const [word, ...words] = line.split(/ +/) as [string, ...string[]];
-    if (this.#hasFault('wrong-device')) {
+    if (this.#faults.has('wrong-device')) {
       this.#send(Buffer.from(`?unknown command ${word}\r\n> `));
       return;
     }
@@ -151,19 +156,22 @@ export class Ina226BridgeEmulator implements Emulator {
     const chip = this.#chips[Number(words[0])];
     switch (word) {
       case 'id': {
-        const version = this.#hasFault('new-version') ? 9 : 1;
-        const chips = this.#hasFault('no-chip') ? 0 : this.#chips.length;
+        const version = this.#faults.has('new-version') ? 9 : 1;
+        const chips = this.#faults.has('no-chip') ? 0 : this.#chips.length;
         this.#say(`INB1 v=${version} fw=emulator sn=${this.serial} tick=1000000 chips=${chips}`);
         break;
       }
       case 'scan':
-        for (const k of this.#chips.keys()) this.#say(`chip ${k} addr=0x${(0x40 + k).toString(16)} id=0x2260`);
+        for (const k of this.#chips.keys()) {
+          this.#say(`chip ${k} addr=0x${(0x40 + k).toString(16)} id=0x${this.#type.die.toString(16)}`);
+        }
         break;
       case 'shunt':
         return chip ? null : 'shunt <chip> <ohm>';
       case 'cfg':
-        if (!chip || this.#hasFault('refuse-cfg')) return 'the chip does not answer';
-        chip.configuration = Number.parseInt(words[1]!, 16);
+        if (!chip || this.#faults.has('refuse-cfg')) return 'the chip does not answer';
+        if (words.length !== 1 + this.#type.configuration.length) return 'another number of registers is needed';
+        chip.configuration = words.slice(1).map((word) => Number.parseInt(word, 16));
         break;
       case 'gpio':
         this.#lines = Number(words[0]);
@@ -192,7 +200,6 @@ export class Ina226BridgeEmulator implements Emulator {
     const now_s = this.#now_s();
     this.#isRunning = true;
     this.#edges = 0;
-    this.#upTo_s = now_s;
     this.#edgesUpTo_s = now_s;
     this.#firstSample_s = now_s;
     const hello = Buffer.alloc(6 + 8 * this.#chips.length);
@@ -200,11 +207,14 @@ export class Ina226BridgeEmulator implements Emulator {
     hello.writeUInt32LE(1_000_000, 1);
     hello.writeUInt8(this.#chips.length, 5);
     for (const [k, chip] of this.#chips.entries()) {
-      chip.model.write(0, chip.configuration, now_s);
+      for (const [i, register] of this.#type.configuration.entries()) {
+        chip.model.write(register, chip.configuration[i]!, now_s);
+      }
+      chip.due_s = chip.model.nextReady_s(now_s);
       chip.held = { first: 0, sequence: 0, samples: [] };
       hello.writeUInt8(k, 6 + 8 * k);
-      hello.writeUInt8(0x26, 7 + 8 * k);
-      hello.writeUInt16LE(chip.configuration, 8 + 8 * k);
+      hello.writeUInt8(this.#type.bridge.model, 7 + 8 * k);
+      hello.writeUInt16LE(chip.configuration[0]!, 8 + 8 * k);
       hello.writeFloatLE(chip.shunt_ohm, 10 + 8 * k);
     }
     this.#frame(1, hello);
@@ -222,23 +232,21 @@ export class Ina226BridgeEmulator implements Emulator {
   /** Everything since the last turn: results as they became ready, then edges. */
   #work(): void {
     const now_s = this.#now_s();
-    for (const [k, { model }] of this.#chips.entries()) {
-      for (let at_s = this.#upTo_s; ; ) {
-        const ready_s = model.nextReady_s(at_s);
-        if (ready_s === null || ready_s > now_s) break;
-        at_s = ready_s + TICK_S / 100;
-        const { shunt, bus } = model.latest(at_s)!;
-        if (!this.#hasFault('no-samples')) this.#hold(k, ticksOf(ready_s), shunt, bus);
+    for (const [k, chip] of this.#chips.entries()) {
+      while (chip.due_s !== null && chip.due_s <= now_s) {
+        const after_s = chip.due_s + TICK_S / 100;
+        const { shunt, bus } = chip.model.latest(after_s)!;
+        if (!this.#faults.has('no-samples')) this.#hold(k, ticksOf(chip.due_s), shunt, bus);
+        chip.due_s = chip.model.nextReady_s(after_s);
       }
     }
     this.#sendEdges(now_s);
-    this.#upTo_s = now_s;
-    if (this.#takeFault('rubbish')) this.#send(Buffer.from([1, 2, 3, 250, 9, 0]));
+    if (this.#faults.take('rubbish')) this.#send(Buffer.from([1, 2, 3, 250, 9, 0]));
   }
 
   #hold(k: number, tick: number, shunt: number, bus: number): void {
     const { held } = this.#chips[k]!;
-    const overrun = k === 0 ? this.#takeFault('overrun') : null;
+    const overrun = k === 0 ? this.#faults.take('overrun') : null;
     if (overrun) {
       this.faultsDone.push({ fault: `overrun=${overrun.value}`, sample: held.sequence + held.samples.length });
       this.#tellOverrun(overrun.value);
@@ -268,27 +276,30 @@ export class Ina226BridgeEmulator implements Emulator {
     const { held, model } = this.#chips[k]!;
     const n = held.samples.length;
     if (n === 0) return;
-    const body = Buffer.alloc(18 + 6 * n);
+    const { codeBytes } = this.#type.bridge;
+    const sampleBytes = 2 + 2 * codeBytes;
+    const body = Buffer.alloc(18 + sampleBytes * n);
     body.writeUInt8(k, 0);
     body.writeUInt32LE(held.sequence, 1);
     body.writeBigUInt64LE(BigInt(held.first), 5);
-    body.writeUInt32LE(Math.round(model.period_s / (1 + (this.#options.slow_rel ?? SLOW_REL)) / TICK_S), 13);
+    body.writeUInt32LE(Math.round(model.period_s / (1 + this.#slow_rel) / TICK_S), 13);
     body.writeUInt8(n, 17);
     let last = held.first;
     for (const [i, { tick, shunt, bus }] of held.samples.entries()) {
-      body.writeUInt16LE(tick - last, 18 + 6 * i);
-      body.writeInt16LE(shunt, 20 + 6 * i);
-      body.writeUInt16LE(bus, 22 + 6 * i);
+      const sample = 18 + sampleBytes * i;
+      body.writeUInt16LE(tick - last, sample);
+      body.writeIntLE(shunt, sample + 2, codeBytes);
+      body.writeUIntLE(bus, sample + 2 + codeBytes, codeBytes);
       last = tick;
     }
     const first = held.sequence;
     held.sequence += n;
     held.samples = [];
-    const loss = this.#faults.find((fault) => fault.name === 'lose-frames');
+    const loss = this.#faults.find('lose-frames');
     if (loss) {
       this.faultsDone.push({ fault: 'lose-frames', sample: first });
       loss.value--;
-      if (loss.value <= 0) this.#takeFault('lose-frames');
+      if (loss.value <= 0) this.#faults.take('lose-frames');
       return;
     }
     this.#frame(2, body);
@@ -304,7 +315,7 @@ export class Ina226BridgeEmulator implements Emulator {
       body.writeUInt8(line, 8);
       body.writeUInt8(polarity === 'rise' ? 1 : 0, 9);
       body.writeUInt32LE(this.#edges++, 10);
-      if (!this.#takeFault('lose-edge')) this.#frame(3, body);
+      if (!this.#faults.take('lose-edge')) this.#frame(3, body);
     }
     this.#edgesUpTo_s = now_s;
   }
@@ -313,7 +324,7 @@ export class Ina226BridgeEmulator implements Emulator {
     const content = Buffer.concat([Buffer.of(type), body, Buffer.alloc(2)]);
     content.writeUInt16LE(crc(content.subarray(0, -2)), content.length - 2);
     const stuffed = stuff(content);
-    if (type === 2 && this.#takeFault('damage-frame')) {
+    if (type === 2 && this.#faults.take('damage-frame')) {
       const { sequence } = this.#chips[0]!.held;
       this.faultsDone.push({ fault: 'damage-frame', sample: sequence });
       stuffed[5]! ^= 0x55;

@@ -1,5 +1,5 @@
 /*
- * INB1: samples of INA226 chips and edges of GPIO lines from a small microcontroller on a serial port (the sketch is in
+ * INB1: samples of INA226 or INA228 chips and edges of GPIO lines from a small microcontroller on a serial port (the sketch is in
  * firmware-hooks/ina226-bridge). COBS frames, each ended by 0x00; inside: type, body, CRC-16/CCITT-FALSE, little-endian.
  */
 
@@ -79,14 +79,20 @@ export function parseInb1(frame: Uint8Array): Inb1Message | null {
       return { type: 'hello', version: frame[1]!, tickHz: view.getUint32(2, true), chips };
     }
     case inb1Frame.samples: {
-      if (end < 19 || end < 19 + 6 * frame[18]!) return null;
+      if (end < 19) return null;
+      const n = frame[18]!;
+      // INA226: 16 bits a code; INA228: 32.
+      const isWide = n > 0 && end === 19 + 10 * n;
+      const bytes = isWide ? 10 : 6;
+      if (end !== 19 + bytes * n) return null;
       const [ticks, shunt, bus]: [number[], number[], number[]] = [[], [], []];
       let at = tick(6);
-      for (let k = 0; k < frame[18]!; k++) {
-        if (k > 0) at += view.getUint16(19 + 6 * k, true);
+      for (let k = 0; k < n; k++) {
+        const sample = 19 + bytes * k;
+        if (k > 0) at += view.getUint16(sample, true);
         ticks.push(at);
-        shunt.push(view.getInt16(21 + 6 * k, true));
-        bus.push(view.getUint16(23 + 6 * k, true));
+        shunt.push(isWide ? view.getInt32(sample + 2, true) : view.getInt16(sample + 2, true));
+        bus.push(isWide ? view.getInt32(sample + 6, true) : view.getUint16(sample + 4, true));
       }
       const sequence = view.getUint32(2, true);
       return { type: 'samples', chip: frame[1]!, sequence, nominal_ticks: view.getUint32(14, true), ticks, shunt, bus };

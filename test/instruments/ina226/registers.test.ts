@@ -1,15 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { averagingFor, periodOf_us } from '../../../src/instruments/ina2xx/averaging.ts';
+import { isSaturated } from '../../../src/instruments/ina2xx/conversion-stream.ts';
+import { ina226Scale } from '../../../src/instruments/ina226/chip.ts';
 import { Ina226Model } from '../../../src/instruments/ina226/chip-model.ts';
-import {
-  calibrationRegister,
-  configurationFor,
-  decodeConfiguration,
-  encodeConfiguration,
-  periodOf_us,
-} from '../../../src/instruments/ina226/configuration.ts';
-import { ConversionClock } from '../../../src/instruments/ina226/conversion-clock.ts';
-import { decodeWord, encodeWord, isSaturated, signed16 } from '../../../src/instruments/ina226/protocol.ts';
-import { ina226Register } from '../../../src/instruments/ina226/spec.ts';
+import { calibrationRegister, encodeConfiguration, signed16 } from '../../../src/instruments/ina226/protocol.ts';
+import { ina226Register, ina226Tables } from '../../../src/instruments/ina226/spec.ts';
 import { SteppedSignal } from '../../../src/instruments/signals.ts';
 
 const dc = (current_A: number, voltage_V: number) => new SteppedSignal([{ current_A, duration_s: 1 }], { voltage_V });
@@ -28,20 +23,19 @@ describe('the configuration of an INA226', () => {
     [10, 75264, 4, 3],
     [1, 563_200, 5, 4],
   ])('for %i Hz converts each %i us', (rate_Hz, period_us) => {
-    const configuration = configurationFor(rate_Hz);
-    expect(periodOf_us(configuration)).toBeLessThanOrEqual(1e6 / rate_Hz);
-    expect(periodOf_us(configuration)).toBeGreaterThanOrEqual(period_us);
+    const configuration = averagingFor(ina226Tables, rate_Hz);
+    expect(periodOf_us(ina226Tables, configuration)).toBeLessThanOrEqual(1e6 / rate_Hz);
+    expect(periodOf_us(ina226Tables, configuration)).toBeGreaterThanOrEqual(period_us);
   });
 
   it.each([0.5, 4000, Number.NaN, -1])('refuses %f Hz', (rate_Hz) => {
-    expect(() => configurationFor(rate_Hz)).toThrow(expect.objectContaining({ code: 'instrument.settings' }));
+    expect(() => averagingFor(ina226Tables, rate_Hz)).toThrow(expect.objectContaining({ code: 'instrument.settings' }));
   });
 
   it('is written as the data sheet says', () => {
     // The value at power-on: no averaging, 1.1 ms each, both continuously.
     expect(encodeConfiguration({ averages: 0, busTime: 4, shuntTime: 4 })).toBe(0x4127);
-    expect(decodeConfiguration(0x4127)).toEqual({ averages: 0, busTime: 4, shuntTime: 4 });
-    expect(periodOf_us({ averages: 2, busTime: 4, shuntTime: 4 })).toBe(35_200);
+    expect(periodOf_us(ina226Tables, { averages: 2, busTime: 4, shuntTime: 4 })).toBe(35_200);
   });
 
   it('computes the calibration register of the data sheet example', () => {
@@ -52,22 +46,20 @@ describe('the configuration of an INA226', () => {
 });
 
 describe('words of an INA226', () => {
-  it("are the most significant byte first, the shunt in two's complement", () => {
-    expect([...encodeWord(0x4127)]).toEqual([0x41, 0x27]);
-    expect(decodeWord(Uint8Array.of(0x25, 0x70))).toBe(9584);
-    expect(decodeWord(Uint8Array.of(1))).toBeNull();
+  it("have the shunt in two's complement", () => {
     expect([signed16(0x1f40), signed16(0xffff), signed16(0x8000)]).toEqual([8000, -1, -32768]);
   });
 
   it('are saturated at the ends of the scales', () => {
-    expect([32767, -32767, -32768, 32766, -32766].map((shunt) => isSaturated(shunt, 0))).toEqual([
+    const scale = ina226Scale({ address: 0x40, shunt_ohm: 0.1, name: 'main' });
+    expect([32767, -32767, -32768, 32766, -32766].map((shunt) => isSaturated(scale, shunt, 0))).toEqual([
       true,
       true,
       true,
       false,
       false,
     ]);
-    expect(isSaturated(0, 0x7fff)).toBe(true);
+    expect(isSaturated(scale, 0, 0x7fff)).toBe(true);
   });
 });
 
@@ -146,35 +138,5 @@ describe('the register model of an INA226', () => {
     expect(model.read(ina226Register.configuration, 1)).toBe(0x4127);
     expect(model.read(ina226Register.calibration, 1)).toBe(0);
     expect(model.read(ina226Register.shunt, 1)).toBe(0);
-  });
-});
-
-describe('the times of conversions', () => {
-  it('follow each other without holes at the period of the chip, within what was seen', () => {
-    const clock = new ConversionClock(1000);
-    const period = 1037;
-    let at = 5000;
-    let last: number | null = null;
-    for (let k = 1; k < 300; k++) {
-      at += period;
-      // Looked at each 90 ns.
-      const notBefore_ns = at - ((k * 37) % 90);
-      const seen = clock.see({ notBefore_ns, notAfter_ns: notBefore_ns + 90 });
-      expect(seen.missed).toBe(0);
-      if (last !== null) expect(seen.start_ns).toBe(last);
-      expect(Math.abs(seen.end_ns - at)).toBeLessThanOrEqual(90);
-      expect(seen.u_ns).toBe(45);
-      last = seen.end_ns;
-    }
-    expect(clock.period_ns / period).toBeCloseTo(1, 2);
-  });
-
-  it('count the results that were missed', () => {
-    const clock = new ConversionClock(1000);
-    clock.see({ notBefore_ns: 990, notAfter_ns: 1010 });
-    expect(clock.see({ notBefore_ns: 3990, notAfter_ns: 4010 })).toMatchObject({ missed: 2, start_ns: 3000 });
-    // Nobody looked before: it has been ready for a while.
-    expect(clock.see({ notBefore_ns: null, notAfter_ns: 5900 })).toMatchObject({ missed: 0, end_ns: 5000 });
-    expect(clock.see({ notBefore_ns: null, notAfter_ns: 7100 })).toMatchObject({ missed: 1, end_ns: 7000 });
   });
 });

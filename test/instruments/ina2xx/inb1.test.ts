@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cobsDecode, crc16, Inb1Reader, parseInb1 } from '../../../src/instruments/ina226/inb1.ts';
+import { cobsDecode, crc16, Inb1Reader, parseInb1 } from '../../../src/instruments/ina2xx/inb1.ts';
 import { fuzz } from '../../support/fuzz.ts';
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text, 'hex'));
@@ -50,6 +50,19 @@ describe('INB1', () => {
       shunt: [8000, -32768],
       bus: [9584, 32767],
     });
+    // INA228: 32 bits a code.
+    expect(parseInb1(sealed('02000a000000e803000000000000b00400000200000000f8ff00f40100b0040700000011050000'))).toEqual(
+      {
+        type: 'samples',
+        chip: 0,
+        sequence: 10,
+        nominal_ticks: 1200,
+        ticks: [1000, 2200],
+        shunt: [-524_288, 7],
+        bus: [128_000, 1297],
+      },
+    );
+    expect(parseInb1(sealed('02010a000000e803000000000000b0040000020000401f7025b0040080ff'))).toBeNull();
     expect(parseInb1(sealed('03e803000000000000020107000000'))).toEqual({
       type: 'edge',
       tick: 1000,

@@ -79,8 +79,15 @@ function batch(stream: StreamInfo, edges: Edge[], chunks: (SampleBlock | Gap)[],
   return { slices: [...chunks.flatMap((chunk) => slicer.push(chunk)), ...slicer.end()], totals: slicer.totals };
 }
 
-function live(stream: StreamInfo, edges: Edge[], chunks: (SampleBlock | Gap)[], slicing: SlicingMode, lag: number) {
-  const join = new WindowJoin({ plan, stream, clock, slicing });
+function live(
+  stream: StreamInfo,
+  edges: Edge[],
+  chunks: (SampleBlock | Gap)[],
+  slicing: SlicingMode,
+  lag: number,
+  lookBack?: number,
+) {
+  const join = new WindowJoin({ plan, stream, clock, slicing, lookBack });
   const slices: WindowSlice[] = [];
   let sent = 0;
   for (const chunk of chunks) {
@@ -161,6 +168,30 @@ describe('ranges with delays of their own', () => {
         expect(joined.totals.outside_J).toBeCloseTo(all.totals.outside_J, 12);
       }),
       { numRuns: 150 },
+    );
+  });
+
+  it('survive windows that come too late for their samples in any way', () => {
+    const n = 3000;
+    const power = Float64Array.from({ length: n }, (_, k) => 1 + Math.sin(k * 12.9898) ** 3);
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.double({ min: 1, max: n - 1, noNaN: true }), { maxLength: 50 }),
+        fc.array(fc.integer({ min: 1, max: n - 1 }), { maxLength: 30 }),
+        fc.integer({ min: 1, max: 200 }),
+        fc.constantFrom<SlicingMode>('auto', 'proportional', 'guard-band'),
+        fc.integer({ min: 0, max: 2500 }),
+        fc.integer({ min: 0, max: 500 }),
+        (ticks, cuts, hold, mode, lag, lookBack) => {
+          const edges = edgesAt(ticks.sort((a, b) => a - b));
+          const range = Uint8Array.from({ length: n }, (_, k) => Math.floor(k / hold) % 3);
+          const chunks = blocksOf(power, range, cuts);
+          const { slices, totals, report } = live(streamOf([0, -7.5, 30]), edges, chunks, mode, lag, lookBack);
+          expect(totals.samples).toBeCloseTo(n, 6);
+          expect(slices.length + report.lateWindows.windows).toBeGreaterThanOrEqual(Math.floor(edges.length / 2));
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 

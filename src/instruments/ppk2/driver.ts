@@ -157,7 +157,14 @@ export class Ppk2 implements PowerInstrument<Ppk2Settings> {
     }
     await this.#switch(false);
     await this.#port.write(ppk2Command.powerMode(settings.mode));
-    if (settings.mode === 'ampere') await this.#port.write(ppk2Command.running(true));
+    if (settings.mode === 'ampere') {
+      // The offsets depend on the regulator, which an earlier program may have left elsewhere.
+      const vdd_V = (this.#metadata!.vdd_mV ?? Number.NaN) / 1000;
+      if (this.#regulator_mV === null && vdd_V >= ppk2Supply_V.min && vdd_V <= ppk2Supply_V.max) {
+        await this.#port.write(ppk2Command.regulator(1000 * vdd_V));
+      }
+      await this.#port.write(ppk2Command.running(true));
+    }
     this.#settings = settings;
     this.#order.moveTo('configured');
   }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EmulatorOptions } from '../../../src/instruments/emulator.ts';
 import { Ppk2, Ppk2Emulator, type Ppk2Settings, ppk2Faults } from '../../../src/instruments/ppk2/index.ts';
-import { ppk2Current } from '../../../src/instruments/ppk2/protocol.ts';
+import { ppk2Command, ppk2Current } from '../../../src/instruments/ppk2/protocol.ts';
 import { ppk2DefaultModifiers } from '../../../src/instruments/ppk2/spec.ts';
 import { SineSignal, SteppedSignal } from '../../../src/instruments/signals.ts';
 import type { SignalSource } from '../../../src/signal/signal-source.ts';
@@ -215,6 +215,20 @@ describe('the supply of a PPK2', () => {
     expect(b.instrument.streams[0]).toMatchObject({ assumedVoltage_V: null });
     await b.instrument.configure({ mode: 'ampere', externalVoltage_V: 3.7 });
     expect(b.instrument.streams[0]).toMatchObject({ assumedVoltage_V: 3.7, quantities: ['current'] });
+  });
+
+  it('is set to what the metadata say in ampere mode: an earlier program may have left it elsewhere', async () => {
+    // The difference of 2.2 V is worth 6 steps of the lowest range.
+    const source = dc(20e-6);
+    const b = bench(source);
+    await b.host.write(ppk2Command.regulator(800));
+    await b.time.run(b.instrument.open());
+    await b.instrument.configure({ mode: 'ampere' });
+    await b.instrument.start();
+    await b.time.advance(100);
+    await b.time.run(b.instrument.stop());
+    expect(b.collected.blocks().length).toBeGreaterThan(0);
+    expectTruth(b, source);
   });
 
   it('is the voltage that the stream assumes in source mode', async () => {

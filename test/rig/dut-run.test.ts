@@ -166,9 +166,8 @@ describe.skipIf(noPty !== null).concurrent('an energy run of a DUT on a serial p
   test('can be bracketed by the timer of the UNO, on its own clock, which the shared wire relates to that of the samples', async () => {
     const { outcome, error, emulator } = await run({ via: 'io-manager', rig: 'trigger: {source: io-manager}\n' });
     expect(error).toBeUndefined();
-    const { windows, provenance, warnings } = outcome!.document;
+    const { windows, provenance } = outcome!.document;
     expect(provenance.trigger).toMatchObject({ kind: 'io-manager', isCoarse: false });
-    expect(warnings).toEqual([]);
     expect(windows.length).toBe(5);
     windows.forEach((window, k) => {
       const { start_s, end_s } = emulator.windows[k];

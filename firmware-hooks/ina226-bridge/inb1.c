@@ -135,12 +135,32 @@ static void say_error(const inb1_t *bridge, const char *command, uint32_t code, 
     say(bridge, &line);
 }
 
-uint32_t inb1_period_us(uint16_t config)
+bool inb1_is_ina228(const inb1_chip_t *chip)
+{
+    return (chip->die & 0xFFF0u) == 0x2280u;
+}
+
+uint32_t inb1_period_us(const inb1_chip_t *chip)
 {
     static const uint16_t averages[8] = {1u, 4u, 16u, 64u, 128u, 256u, 512u, 1024u};
-    static const uint16_t times_us[8] = {140u, 204u, 332u, 588u, 1100u, 2116u, 4156u, 8244u};
-    const uint32_t both = (uint32_t)times_us[(config >> 6) & 7u] + times_us[(config >> 3) & 7u];
-    return both * averages[(config >> 9) & 7u];
+    static const uint16_t times_226[8] = {140u, 204u, 332u, 588u, 1100u, 2116u, 4156u, 8244u};
+    static const uint16_t times_228[8] = {50u, 84u, 150u, 280u, 540u, 1052u, 2074u, 4120u};
+    if (!inb1_is_ina228(chip)) {
+        const uint32_t both = (uint32_t)times_226[(chip->config >> 6) & 7u] + times_226[(chip->config >> 3) & 7u];
+        return both * averages[(chip->config >> 9) & 7u];
+    }
+    const uint16_t adc = chip->adc_config;
+    uint32_t sum = 0u;
+    if ((adc & 0x1000u) != 0u) {
+        sum += times_228[(adc >> 9) & 7u];
+    }
+    if ((adc & 0x2000u) != 0u) {
+        sum += times_228[(adc >> 6) & 7u];
+    }
+    if ((adc & 0x4000u) != 0u) {
+        sum += times_228[(adc >> 3) & 7u];
+    }
+    return sum * averages[adc & 7u];
 }
 
 static void hello(const inb1_t *bridge)
@@ -156,7 +176,7 @@ static void hello(const inb1_t *bridge)
             uint32_t bits;
         } shunt = {.number = bridge->chip[k].shunt_ohm};
         put(&frame, k, 1u);
-        put(&frame, 0x26u, 1u);
+        put(&frame, inb1_is_ina228(&bridge->chip[k]) ? 0x28u : 0x26u, 1u);
         put(&frame, bridge->chip[k].config, 2u);
         put(&frame, shunt.bits, 4u);
     }
@@ -169,24 +189,25 @@ static void flush_samples(inb1_t *bridge, uint8_t chip)
     if (held->n == 0u) {
         return;
     }
+    const uint32_t code_bytes = inb1_is_ina228(&bridge->chip[chip]) ? 4u : 2u;
     frame_t frame;
     begin(&frame, SAMPLES);
     put(&frame, chip, 1u);
     put(&frame, held->sequence, 4u);
     put(&frame, held->first_tick, 8u);
-    put(&frame, inb1_period_us(bridge->chip[chip].config), 4u);
+    put(&frame, inb1_period_us(&bridge->chip[chip]), 4u);
     put(&frame, held->n, 1u);
     for (uint32_t k = 0u; k < held->n; k++) {
         put(&frame, held->dt[k], 2u);
-        put(&frame, (uint16_t)held->shunt[k], 2u);
-        put(&frame, held->bus[k], 2u);
+        put(&frame, (uint32_t)held->shunt[k], code_bytes);
+        put(&frame, (uint32_t)held->bus[k], code_bytes);
     }
     send(bridge, &frame);
     held->sequence += held->n;
     held->n = 0u;
 }
 
-void inb1_sample(inb1_t *bridge, uint8_t chip, uint64_t tick, int16_t shunt, uint16_t bus)
+void inb1_sample(inb1_t *bridge, uint8_t chip, uint64_t tick, int32_t shunt, int32_t bus)
 {
     if (!bridge->is_running || !bridge->is_binary || (chip >= bridge->chips)) {
         return;
@@ -398,6 +419,31 @@ static void set_running(inb1_t *bridge, bool is_running)
     bridge->board->run(is_running);
 }
 
+/* Why the configuration is refused, or NULL where it was written. */
+static const char *cfg_command(inb1_t *bridge, char *rest)
+{
+    char *arguments = rest;
+    uint32_t number = 0u;
+    uint32_t config = 0u;
+    uint32_t adc_config = 0u;
+    if (bridge->is_running) {
+        return "stop first";
+    }
+    if (!read_chip(bridge, &arguments, &number) || !read_number(next_word(&arguments), 16u, 0xFFFFu, &config)) {
+        return "cfg <chip> <hex16>";
+    }
+    inb1_chip_t *const chip = &bridge->chip[number];
+    if (inb1_is_ina228(chip) && !read_number(next_word(&arguments), 16u, 0xFFFFu, &adc_config)) {
+        return "cfg <chip> <hex16> <hex16>";
+    }
+    if (!bridge->board->configure((uint8_t)number, (uint16_t)config, (uint16_t)adc_config)) {
+        return "the chip does not answer";
+    }
+    chip->config = (uint16_t)config;
+    chip->adc_config = (uint16_t)adc_config;
+    return (const char *)0;
+}
+
 /* Why a command is refused, or NULL where it was carried out. */
 static const char *carry_out(inb1_t *bridge, const char *word, char *rest)
 {
@@ -417,16 +463,7 @@ static const char *carry_out(inb1_t *bridge, const char *word, char *rest)
             problem = "shunt <chip> <ohm>";
         }
     } else if (equal(word, "cfg")) {
-        if (bridge->is_running) {
-            problem = "stop first";
-        } else if (!read_chip(bridge, &arguments, &chip) ||
-                   !read_number(next_word(&arguments), 16u, 0xFFFFu, &value)) {
-            problem = "cfg <chip> <hex16>";
-        } else if (!bridge->board->configure((uint8_t)chip, (uint16_t)value)) {
-            problem = "the chip does not answer";
-        } else {
-            bridge->chip[chip].config = (uint16_t)value;
-        }
+        problem = cfg_command(bridge, rest);
     } else if (equal(word, "gpio")) {
         const bool has_mask = read_number(next_word(&arguments), 10u, 255u, &value);
         const char *const which = next_word(&arguments);

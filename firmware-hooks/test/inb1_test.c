@@ -1,5 +1,5 @@
 /*
- * The INA226 bridge as a filter: lines `h TEXT` (a command of the host), `s CHIP TICK SHUNT BUS`, `l CHIP COUNT`,
+ * The INA226 bridge as a filter: lines `h TEXT` (a command of the host), `s CHIP TICK SHUNT BUS` (chips 0 and 1 are INA226, 2 is an INA228), `l CHIP COUNT`,
  * `e TICK LINE LEVEL`, `x COUNT` (lost edges), `c` (a CRC), `z N` (COBS of N bytes). The bridge's bytes are printed as `= HEX`, calls of the board as text.
  */
 #include <inttypes.h>
@@ -20,9 +20,9 @@ static void write_bytes(const uint8_t *bytes, uint32_t n)
     printf("\n");
 }
 static uint64_t now_us(void) { return now; }
-static bool configure(uint8_t chip, uint16_t config)
+static bool configure(uint8_t chip, uint16_t config, uint16_t adc_config)
 {
-    printf("configure %u %04x\n", chip, config);
+    printf("configure %u %04x %04x\n", chip, config, adc_config);
     return config != 0xDEADu;
 }
 static void lines(uint8_t mask, inb1_edges_t edges) { printf("lines %u %d\n", mask, (int)edges); }
@@ -31,21 +31,26 @@ static void run(bool is_running) { printf("run %d\n", is_running); }
 int main(void)
 {
     static const inb1_board_t board = {"test", "SIM-01", write_bytes, now_us, configure, lines, run};
-    static const inb1_chip_t chips[] = {{0x40u, 0x2260u, 0x4127u, 0.1f}, {0x41u, 0x2260u, 0x4127u, 0.002f}};
+    static const inb1_chip_t chips[] = {
+        {0x40u, 0x2260u, 0x4127u, 0u, 0.1f},
+        {0x41u, 0x2260u, 0x4127u, 0u, 0.002f},
+        {0x44u, 0x2281u, 0x0000u, 0xFB68u, 0.01f},
+    };
     static inb1_t bridge;
     static char line[2048];
-    inb1_init(&bridge, &board, chips, 2u);
+    inb1_init(&bridge, &board, chips, 3u);
     while (fgets(line, sizeof line, stdin) != NULL) {
         unsigned a = 0u;
         unsigned b = 0u;
         int c = 0;
+        int d = 0;
         uint64_t tick = 0u;
         if (line[0] == 'h') {
             for (const char *at = &line[2]; *at != '\0'; at++) {
                 inb1_receive(&bridge, *at);
             }
-        } else if (sscanf(line, "s %u %" SCNu64 " %d %u", &a, &tick, &c, &b) == 4) {
-            inb1_sample(&bridge, (uint8_t)a, tick, (int16_t)c, (uint16_t)b);
+        } else if (sscanf(line, "s %u %" SCNu64 " %d %d", &a, &tick, &c, &d) == 4) {
+            inb1_sample(&bridge, (uint8_t)a, tick, c, d);
         } else if (sscanf(line, "l %u %u", &a, &b) == 2) {
             inb1_lost(&bridge, (uint8_t)a, b);
         } else if (sscanf(line, "e %" SCNu64 " %u %d", &tick, &a, &c) == 3) {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parseInb1 } from '../../src/instruments/ina2xx/inb1.ts';
 import { compileHooks, noCompiler, runProgram } from '../support/c-compiler.ts';
 
 /** Undoes COBS: the bytes of one frame without its final 0. */
@@ -26,7 +27,12 @@ function crc16(bytes: readonly number[]): number {
   return register;
 }
 
-describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler ?? ''}`, () => {
+const withCrc = (frame: Uint8Array): Uint8Array => {
+  const crc = crc16([...frame]);
+  return Uint8Array.from([...frame, crc & 0xff, crc >> 8]);
+};
+
+describe.skipIf(noCompiler !== null)(`the protocol of the INA226 and INA228 bridge ${noCompiler ?? ''}`, () => {
   let program = '';
   beforeAll(() => {
     program = compileHooks({ sources: ['test/inb1_test.c', 'ina226-bridge/inb1.c'], includes: ['ina226-bridge'] });
@@ -71,10 +77,11 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
   it('answers in text until it is told `bin`', () => {
     expect(session('h id', 'h scan', 'h shunt 0 0.05', 'h cfg 1 0x4527', 'h gpio 3 both', 'h sync 77').text).toBe(
       [
-        'INB1 v=1 fw=test sn=SIM-01 tick=1000000 chips=2',
+        'INB1 v=1 fw=test sn=SIM-01 tick=1000000 chips=3',
         'ok id',
         'chip 0 addr=0x40 id=0x2260',
         'chip 1 addr=0x41 id=0x2260',
+        'chip 2 addr=0x44 id=0x2281',
         'ok scan',
         'ok shunt',
         'ok cfg',
@@ -88,7 +95,9 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
 
   it.each([
     ['nonsense', 'err nonsense 1 unknown command'],
-    ['cfg 2 4127', 'err cfg 1 cfg <chip> <hex16>'],
+    ['cfg 3 4127', 'err cfg 1 cfg <chip> <hex16>'],
+    ['cfg 2 10', 'err cfg 1 cfg <chip> <hex16> <hex16>'],
+    ['cfg 2 10 10000', 'err cfg 1 cfg <chip> <hex16> <hex16>'],
     ['cfg 0 10000', 'err cfg 1 cfg <chip> <hex16>'],
     ['cfg 0 dead', 'err cfg 1 the chip does not answer'],
     ['shunt 0 -1', 'err shunt 1 shunt <chip> <ohm>'],
@@ -112,7 +121,8 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
     );
     const [hello, ok, first, rest, stopped] = frames('h shunt 0 0.05', 'h start', ...samples, 'h stop').slice(1);
     expect(hello[0]).toBe(1);
-    expect([hello.readUInt8(1), hello.readUInt32LE(2), hello.readUInt8(6)]).toEqual([1, 1_000_000, 2]);
+    expect([hello.readUInt8(1), hello.readUInt32LE(2), hello.readUInt8(6)]).toEqual([1, 1_000_000, 3]);
+    expect([hello[8], hello[16], hello[24]]).toEqual([0x26, 0x26, 0x28]);
     expect([hello.readUInt8(8), hello.readUInt16LE(9), hello.readFloatLE(11)]).toEqual([
       0x26,
       0x4127,
@@ -126,6 +136,33 @@ describe.skipIf(noCompiler !== null)(`the INA226 bridge's protocol ${noCompiler 
     expect([first.readInt16LE(19 + 3 * 6 + 2), first.readUInt16LE(19 + 3 * 6 + 4)]).toEqual([-8000, 9584]);
     expect([rest.readUInt32LE(2), Number(rest.readBigUInt64LE(6)), rest[18]]).toEqual([16, 1_000_000 + 2200 * 16, 2]);
     expect(stopped.subarray(1).toString()).toBe('ok stop');
+  });
+
+  it('sends the samples of an INA228 with 32 bits a code, after both of its registers were written', () => {
+    expect(session('h cfg 2 0x0010 b287').calls).toEqual(['configure 2 0010 b287']);
+    const samples = ['s 2 5000 -524288 128000', 's 2 460552 524287 0'];
+    const found = frames('h cfg 2 10 b287', 'h start', ...samples, 'h stop').filter((frame) => frame[0] === 2);
+    // 1,024 times 84 us and 150 us; the second is too late for 16 bits.
+    expect(found.map((frame) => [frame[1], frame.readUInt32LE(14), frame[18], frame.length])).toEqual([
+      [2, 239_616, 1, 29],
+      [2, 239_616, 1, 29],
+    ]);
+    expect(found.map((frame) => [frame.readInt32LE(21), frame.readInt32LE(25)])).toEqual([
+      [-524_288, 128_000],
+      [524_287, 0],
+    ]);
+    const full = Array.from({ length: 16 }, (_, k) => `s 2 ${5000 + 100 * k} ${-k} ${1000 * k}`);
+    const [frame] = frames('h start', ...full).filter(([type]) => type === 2);
+    expect(frame!.length).toBe(19 + 16 * 10);
+    expect([frame!.readUInt16LE(169), frame!.readInt32LE(171), frame!.readInt32LE(175)]).toEqual([100, -15, 15_000]);
+    expect(parseInb1(withCrc(frame!))).toMatchObject({
+      type: 'samples',
+      chip: 2,
+      shunt: Array.from({ length: 16 }, (_, k) => (k === 0 ? 0 : -k)),
+      bus: Array.from({ length: 16 }, (_, k) => 1000 * k),
+    });
+    // As at power-on: bus, shunt and temperature, 1.052 ms each.
+    expect(frame!.readUInt32LE(14)).toBe(3156);
   });
 
   it('says hello also where frames are asked for while it runs', () => {

@@ -107,8 +107,11 @@ describe('INB1', () => {
     );
   });
 
-  it('reads a million damaged frames without inventing one', () => {
-    const content = sealed('02010a000000e803000000000000b0040000020000401f7025b0040080ff7f');
+  it.each([
+    ['INA226', '02010a000000e803000000000000b0040000020000401f7025b0040080ff7f'],
+    ['INA228', '02000a000000e803000000000000b00400000200000000f8ff00f40100b0040700000011050000'],
+  ])('reads a million damaged frames of an %s without inventing one', (_name, frame) => {
+    const content = sealed(frame);
     const stuffed: number[] = [];
     for (const group of Buffer.from(content).toString('latin1').split('\0')) {
       stuffed.push(group.length + 1, ...Buffer.from(group, 'latin1'));

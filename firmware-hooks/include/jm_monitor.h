@@ -16,7 +16,7 @@ extern "C" {
 /* Characters of a command that are kept; the rest up to the `%` is dropped. */
 #define JM_MONITOR_COMMAND_LENGTH 80u
 
-/* What the monitor asks of the firmware around it. All entries are needed. */
+/* What the monitor asks of the firmware around it. All entries but `sync` are needed. */
 typedef struct {
     const char *name;  /* m-name-dut-[...] */
     const char *model; /* m-model-[...] */
@@ -31,6 +31,8 @@ typedef struct {
     void (*warmup_begin)(void);
     void (*warmup_end)(void);
     void (*results)(void); /* prints `m-results-[...]` and the line end */
+    /* Plays the coded pattern (jm_sync_send); false where it cannot. NULL: there is no command `sync`. */
+    bool (*sync)(uint32_t order, uint32_t chip_us);
 } jm_monitor_firmware_t;
 
 typedef struct {

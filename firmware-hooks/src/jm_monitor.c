@@ -1,6 +1,8 @@
 #include "jm_monitor.h"
 
 #define DEFAULT_WARMUPS 10
+#define SHORTEST_CHIP_US 100
+#define LONGEST_CHIP_US 1000000
 
 static void say(const jm_monitor_t *monitor, const char *text)
 {
@@ -226,6 +228,31 @@ static void infer_command(const jm_monitor_t *monitor, char *arguments)
     firmware->results();
 }
 
+/* An extension of the protocol: `sync ORDER CHIP_US` plays the coded pattern once. */
+static void sync_command(const jm_monitor_t *monitor, char *arguments)
+{
+    char *rest = arguments;
+    const char *const order_text = next_word(&rest);
+    const char *const chip_text = next_word(&rest);
+    const int32_t order = (order_text == NULL) ? 0 : number_of(order_text);
+    const int32_t chip_us = (chip_text == NULL) ? 0 : number_of(chip_text);
+    if ((order != 7) && (order != 9) && (order != 10) && (order != 11)) {
+        say(monitor, "e-[Sync order must be 7, 9, 10 or 11]\r\n");
+        return;
+    }
+    if ((chip_us < SHORTEST_CHIP_US) || (chip_us > LONGEST_CHIP_US)) {
+        say(monitor, "e-[Sync chips must last 100 to 1000000 us]\r\n");
+        return;
+    }
+    say_number(monitor, "m-sync-start-", (uint32_t)order, "-");
+    say_number(monitor, "", (uint32_t)chip_us, "\r\n");
+    if (monitor->firmware->sync((uint32_t)order, (uint32_t)chip_us)) {
+        say(monitor, "m-sync-done\r\n");
+    } else {
+        say(monitor, "e-[The sync pattern was not played]\r\n");
+    }
+}
+
 static void help_command(const jm_monitor_t *monitor)
 {
     say(monitor, "name           Print the name of the device\r\n"
@@ -236,6 +263,9 @@ static void help_command(const jm_monitor_t *monitor)
                  "db HH[HH]*     Bytes of input in hexadecimal\r\n"
                  "db print       Print the input\r\n"
                  "infer N [W=10] Warm up W times, then infer N times\r\n");
+    if (monitor->firmware->sync != NULL) {
+        say(monitor, "sync ORDER US  Play the sync pattern of 2^ORDER - 1 chips\r\n");
+    }
 }
 
 static void carry_out(jm_monitor_t *monitor)
@@ -259,6 +289,8 @@ static void carry_out(jm_monitor_t *monitor)
         db_command(monitor, rest);
     } else if (equal(word, "infer")) {
         infer_command(monitor, rest);
+    } else if (equal(word, "sync") && (firmware->sync != NULL)) {
+        sync_command(monitor, rest);
     } else {
         say_quoted(monitor, "e-[Unknown command: ", word, "]\r\n");
     }

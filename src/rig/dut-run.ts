@@ -1,9 +1,9 @@
 import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { DutClient } from '../dut/client.ts';
-import { benchmarkRuns, inferencesFor, makeScript, type Script, ScriptPlayer } from '../dut/scripts/index.ts';
+import { benchmarkRuns, inferencesFor, makeScript, type Script, ScriptPlayer, withSync } from '../dut/scripts/index.ts';
 import { timestampPulse_s } from '../dut/virtual/index.ts';
 import { UsageError } from '../signal/errors.ts';
-import type { RunPlan } from '../signal/recording.ts';
+import type { RunPlan, SyncPlan } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
 import { type OpenDut, openDut, unlessInterrupted } from './dut-connection.ts';
@@ -13,6 +13,7 @@ import { type Measurement, measurementOf } from './measurement.ts';
 import { RemoteWorld } from './remote-world.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
+import { syncPlanOf } from './sync-plan.ts';
 import { setUpTrigger, type TriggerSetup } from './trigger-setup.ts';
 
 /** What the benchmarks demand of a window. */
@@ -59,7 +60,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       windows: runs.windows,
       holdOff_s: rig.trigger.hold_off_s ?? timestampPulse_s,
       minWidth_s: rig.trigger.min_width_s ?? 0,
-      pulse_s: timestampPulse_s,
+      pulse_s: rig.trigger.pulse_s ?? timestampPulse_s,
     } satisfies Omit<RunPlan, 'inferencesPerWindow'>;
     if (rig.trigger.source === 'instrument') measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
     await measurement.power(true);
@@ -75,7 +76,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
         : (rig.dut.inferences ??
           (await unlessInterrupted(options.interrupt, measuredInferences(dut.client, inputs, inputBytes))));
     const isRelayed = dut.io !== null;
-    const script = makeScript('energy', rig.profile, inputs.list, {
+    const benchmark = makeScript('energy', rig.profile, inputs.list, {
       inferences,
       isRelayed,
       hasIoTimer: dut.io?.kind === 'uno',
@@ -86,6 +87,9 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     }
     const trigger = setUpTrigger(rig, dut, plan, leastWindow_s, options.onNotice ?? (() => {}));
     const description = trigger?.source.describe();
+    const planned = trigger?.plan ?? plan;
+    const sync = syncOf(rig, planned, measurement);
+    const script = sync === null ? benchmark : withSync(benchmark, sync, isRelayed);
     const isFollowingMessages = !world.isExact && measurement.isInWorld;
     const opened = dut;
     const stop = new AbortController();
@@ -94,7 +98,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       simulated,
       clocks: description === undefined ? measurement.clocks : [...measurement.clocks, description.clock],
       streams: measurement.streams,
-      plan: trigger?.plan ?? plan,
+      plan: sync === null ? planned : { ...planned, sync },
       provenance: {
         simulated,
         instrument: measurement.facts,
@@ -142,6 +146,22 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
 async function worldOf(rig: Rig): Promise<MessageWorld | RemoteWorld> {
   const served = rig.instrument.connection === 'emulated' ? await RemoteWorld.find(rig) : null;
   return served ?? new MessageWorld(rig);
+}
+
+/**
+ * The pattern that the DUT is to play on the pin that brackets windows too; null where the rig asks for none.
+ * @throws UsageError `rig.sync` where no pin is seen, and as `syncPlanOf`
+ */
+function syncOf(rig: Rig, plan: RunPlan, { streams, clocks }: Measurement): SyncPlan | null {
+  const { sync = 'none', source } = rig.trigger;
+  if (sync !== 'none' && source === 'dut-messages') {
+    throw new UsageError('rig.sync', {
+      where: 'trigger.sync',
+      problem: 'the pattern is played on a pin, and this run hears of no pin',
+      remedy: 'leave out `sync`, or choose another `source`',
+    });
+  }
+  return syncPlanOf(sync, plan.channel, streams[0]!, clocks);
 }
 
 async function measuredInferences(client: DutClient, inputs: Inputs, inputBytes: number): Promise<number> {

@@ -27,6 +27,8 @@ const mostPulses = 20_000;
 const mostPatterns = 32;
 /** Samples around the place where a pattern is expected, in s, besides the uncertainty of that place. */
 const margin_s = 0.05;
+/** Crystals differ by no more than this. */
+const mostSkew = 1e-3;
 /** A pattern whose place in the samples is known worse than this is left out. */
 const most_u_s = 1e-3;
 
@@ -215,8 +217,12 @@ async function patternModel(
     }
   } else {
     const length_s = 2 * middle * sync.chip_s;
+    // All playings look the same: of several, only the first has all the others behind it.
+    const others_s = (seen.at(-1)!.map(middle) - seen[0]!.map(middle)) / from.tickHz;
+    const end = coarse === null && others_s > 0 ? await endOf(recording, stream) : Infinity;
+    const firstEnd = end - (others_s * (1 - mostSkew) - margin_s) * to.tickHz;
     const wanted = (coarse === null ? seen.slice(0, 1) : seen.slice(0, mostPatterns)).map((theirModel) => {
-      if (coarse === null) return { theirs: theirModel, from: -Infinity, to: Infinity };
+      if (coarse === null) return { theirs: theirModel, from: -Infinity, to: firstEnd };
       const at = theirModel.map(middle);
       const reach = (length_s * 0.55 + margin_s) * to.tickHz + 4 * (coarse.u_ticks(at) ?? to.tickHz / 2);
       return { theirs: theirModel, from: coarse.map(at) - reach, to: coarse.map(at) + reach };
@@ -233,6 +239,10 @@ async function patternModel(
   if (pairs.length === 0) return null;
   const model =
     pairs.length === 1 ? pairs[0]!.theirs.inverse().followedBy(pairs[0]!.ours) : fitPairs(pairs, middle, from, to);
+  if (coarse === null && onPin.length === 0 && model !== null && seen.length > 1) {
+    // The first tells where the others are, and they tell the skew.
+    return (await patternModel(recording, theirs, ours, from, stream, to, sync, model)) ?? model;
+  }
   if (model === null || model.common_ticks === null || u_delay_ticks === 0) return model;
   return new ClockModel(model.from, model.to, model.pieces, Math.hypot(model.common_ticks, u_delay_ticks));
 }
@@ -251,6 +261,16 @@ function fitPairs(
   const times = (models: ClockModel[]) => models.map((model) => model.map(middle));
   const [a, b] = [pairs.map((pair) => pair.theirs), pairs.map((pair) => pair.ours)];
   return fitPulses({ from: times(a), to: times(b) }, { from, to }, { from: gridFrom(a), to: gridFrom(b) });
+}
+
+/** Tick after the last sample of a stream. */
+async function endOf(recording: Recording, stream: StreamInfo): Promise<number> {
+  let end = -Infinity;
+  for await (const chunk of recording.samples()) {
+    if (chunk.kind !== 'block' || chunk.stream !== stream.id) continue;
+    end = chunk.firstTick + chunk.length * chunk.ticksPerSample;
+  }
+  return end;
 }
 
 /** The power of a stream in stretches of ticks, each without a gap, or null where there is one or nothing. */

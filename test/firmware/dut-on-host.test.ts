@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { mSequence } from '../../src/sync/sync-pattern.ts';
 import { compileHooks, noCompiler, runProgram } from '../support/c-compiler.ts';
 import { knownCorrect, referenceAnswer, testSet } from '../support/small-network.ts';
 
 const firmware = (mode: 0 | 1) =>
   compileHooks({
-    sources: ['ports/nrf51-qemu/main.c', 'test/host/uart.c', 'src/jm_monitor.c', 'network/jm_net.c'],
+    sources: ['ports/nrf51-qemu/main.c', 'test/host/uart.c', 'src/jm_monitor.c', 'src/jm_sync.c', 'network/jm_net.c'],
     includes: ['include', 'glue', 'network', 'ports/nrf51-qemu', 'test/host'],
     options: [`-DEE_CFG_ENERGY_MODE=${mode}`],
   });
@@ -50,6 +51,12 @@ describe.skipIf(noCompiler !== null)(`the DUT firmware as a program of this mach
     ['infer 0%', 'e-[Inference iterations must be >0]\r\n'],
     ['infer x%', 'e-[Inference iterations must be >0]\r\n'],
     ['infer 1 -1%', 'e-[Inference warmup must be >=0]\r\n'],
+    ['sync 7 2000%', 'm-sync-start-7-2000\r\nm-sync-done\r\n'],
+    ['sync%', 'e-[Sync order must be 7, 9, 10 or 11]\r\n'],
+    ['sync 8 2000%', 'e-[Sync order must be 7, 9, 10 or 11]\r\n'],
+    ['sync 9%', 'e-[Sync chips must last 100 to 1000000 us]\r\n'],
+    ['sync 9 99%', 'e-[Sync chips must last 100 to 1000000 us]\r\n'],
+    ['sync 11 1000001%', 'e-[Sync chips must last 100 to 1000000 us]\r\n'],
   ])('answers %j as the protocol says', (command, answer) => {
     expect(ask(command)).toBe(`${answer}m-ready\r\n`);
   });
@@ -105,6 +112,13 @@ describe.skipIf(noCompiler !== null)(`the DUT firmware as a program of this mach
     // Warm-up and batch lines: low at start, then high and low once.
     expect(stderr.match(/^1 [01]$/gm)).toEqual(['1 0', '1 1', '1 0']);
     expect(stderr.match(/^2 [01]$/gm)).toEqual(['2 0', '2 1', '2 0']);
+  });
+
+  it.each([0, 1])('plays the sync pattern on the trigger line and leaves that as it idles: %i', (idle) => {
+    const { stderr } = runProgram(idle === 1 ? energy : performance, 'sync 9 500%');
+    const levels = stderr.match(/^0 [01]$/gm)!.map((line) => Number(line.at(-1)));
+    // A boot leaves its own changes before.
+    expect(levels.slice(-512)).toEqual([...mSequence(9), idle]);
   });
 
   it(`answers the whole test set as the reference does, ${knownCorrect} of 120 correctly`, () => {

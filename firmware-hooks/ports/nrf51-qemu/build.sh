@@ -20,4 +20,4 @@ exec "${CC:-arm-none-eabi-gcc}" -std=c99 -mcpu=cortex-m0 -mthumb -O2 -ffreestand
   -Wall -Wextra -Werror -pedantic -ffunction-sections -fdata-sections -Wl,--gc-sections \
   $options -DJM_NRF51_TURNS_PER_16_US=125u "-DJM_DUT_NAME=\"SIMULATED Joulemark microbit in QEMU\"" "$@" \
   -I "$root/include" -I "$root/glue" -I "$root/network" -I "$here/../nrf51" -T "$here/nrf51.ld" \
-  "$here/startup.c" "$here/uart.c" "$here/main.c" "$root/src/jm_monitor.c" "$root/network/jm_net.c" -lgcc -o "$out"
+  "$here/startup.c" "$here/uart.c" "$here/main.c" "$root/src/jm_monitor.c" "$root/src/jm_sync.c" "$root/network/jm_net.c" -lgcc -o "$out"

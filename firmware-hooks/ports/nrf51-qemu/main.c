@@ -10,6 +10,7 @@
 #include "jm_mlperf_tiny.h"
 #include "jm_monitor.h"
 #include "jm_net.h"
+#include "jm_sync.h"
 #include "uart.h"
 
 #ifndef JM_DUT_NAME
@@ -110,6 +111,12 @@ static void results(void)
     uart_write("]\r\n");
 }
 
+static bool sync(uint32_t order, uint32_t chip_us)
+{
+    /* There is no load to switch: the pattern is on the pin alone. */
+    return jm_sync_send(order, chip_us, EE_CFG_ENERGY_MODE == 1, NULL);
+}
+
 static const jm_monitor_firmware_t firmware = {
     .name = JM_DUT_NAME,
     .model = "kws01",
@@ -124,6 +131,7 @@ static const jm_monitor_firmware_t firmware = {
     .warmup_begin = warmup_begin,
     .warmup_end = warmup_end,
     .results = results,
+    .sync = sync,
 };
 
 int main(void)

@@ -2,3 +2,4 @@ export { benchmarkRuns, makeScript } from './benchmarks.ts';
 export { inferencesFor } from './iterations.ts';
 export { type InstrumentControls, ScriptPlayer } from './player.ts';
 export type { Script, ScriptInput } from './script.ts';
+export { withSync } from './with-sync.ts';

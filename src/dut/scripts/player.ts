@@ -5,6 +5,7 @@ import type { DutClient } from '../client.ts';
 import type { DutyCycle, IoManager } from '../io-manager.ts';
 import type { TimedLine } from '../line-queue.ts';
 import { parseDutLine } from '../protocol.ts';
+import { playSync } from '../sync.ts';
 import { nameOf } from './benchmarks.ts';
 import type { Script, ScriptAction, ScriptInput, ScriptStep } from './script.ts';
 
@@ -224,6 +225,10 @@ export class ScriptPlayer {
         finished();
         return;
       }
+      case 'sync':
+        finished();
+        await playSync(dut, action.order, action.chip_us);
+        return;
       case 'stream':
         finished();
         return this.#stream(this.#script.inputs[action.input]!, outcome);

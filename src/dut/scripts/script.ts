@@ -14,6 +14,8 @@ export type ScriptAction =
   | { do: 'load'; input: number; offset?: number; length?: number }
   | { do: 'infer'; inferences: number; warmups: number }
   | { do: 'voltage' }
+  /** The coded pattern of firmware-hooks. */
+  | { do: 'sync'; order: number; chip_us: number }
   /** Streaming wakeword: the DUT listens while the interface board plays the input. */
   | { do: 'stream'; input: number };
 

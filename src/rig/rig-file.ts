@@ -125,6 +125,10 @@ const triggerSchema = z.strictObject({
     ),
   wait_s: notNegative.max(86_400).default(60).describe('How long that file is waited for after the run.'),
   channel: text.default('D0').describe('Input of the instrument that is wired to the trigger pin of the DUT.'),
+  pulse_s: positive
+    .max(1)
+    .optional()
+    .describe('How long the trigger pin of this DUT stays low at least, where that is known. Absent: 50 us.'),
   hold_off_s: notNegative
     .optional()
     .describe(

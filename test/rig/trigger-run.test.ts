@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openRunFolder } from '../../src/capture/run-folder.ts';
 import { verifyRunFolder } from '../../src/capture/verify.ts';
 import { DutEmulator, emulatedNetwork } from '../../src/dut/emulators/index.ts';
@@ -15,9 +15,25 @@ import type { ScoreDocument } from '../../src/scoring/score-document.ts';
 import type { WindowTruth } from '../../src/signal/recording.ts';
 import type { Polarity } from '../../src/signal/types.ts';
 import { openPty } from '../../src/transport/pty.ts';
+import { realTime } from '../../src/transport/time.ts';
 import { temporaryFolder } from '../support/energyrunner-folder.ts';
 import { vcdOf } from '../support/logic-recording.ts';
 import { noPty } from '../support/pty.ts';
+
+/** Pseudo-terminals have no control lines: those of a real port, for the tests that need them. */
+let controlLines: (() => { cts: boolean; dsr: boolean }) | null = null;
+vi.mock('../../src/transport/serial.ts', async (importOriginal) => {
+  const serial = await importOriginal<typeof import('../../src/transport/serial.ts')>();
+  return {
+    ...serial,
+    openSerial: async (...open: Parameters<typeof serial.openSerial>) => {
+      const port = await serial.openSerial(...open);
+      const inputLines = port.inputLines.bind(port);
+      port.inputLines = async () => controlLines?.() ?? inputLines();
+      return port;
+    },
+  };
+});
 
 if (noPty) console.warn(`tests of trigger sources in runs are skipped: ${noPty}`);
 
@@ -48,6 +64,7 @@ async function run(
   trigger: (name: string) => string,
   options: (dut: RunningDut, name: string) => Partial<RunOptions> = () => ({}),
   onEdge: (edge: PinEdge) => void = () => {},
+  pulse_s = 50e-6,
 ) {
   const name = `run-${runs++}`;
   const pty = await openPty();
@@ -58,6 +75,7 @@ async function run(
     mode: 'energy',
     baud: null,
     boot_s: 0.02,
+    pulse_s,
     outside: world,
     onEdge: (polarity, time_s) => {
       const edge = { polarity, at_ns: emulator.start_ns + time_s * 1e9 };
@@ -237,5 +255,39 @@ describe.skipIf(noPty !== null)('a GPIO line of this computer', () => {
     });
     expect(wasSwitchedOff).toBe(true);
     expect((await verifyRunFolder(path)).ok).toBe(true);
+  }, 60_000);
+});
+
+describe.skipIf(noPty !== null)('the CTS line of the port', () => {
+  const edges: PinEdge[] = [];
+  // So long that a loaded machine looks at the line while it lasts.
+  const pulse_s = 0.15;
+
+  test('brackets a run of a DUT with long pulses, each edge between two looks', async () => {
+    controlLines = () => {
+      const now_ns = realTime.now_ns();
+      const last = edges.findLast(({ at_ns }) => at_ns <= now_ns);
+      return { cts: last?.polarity !== 'fall', dsr: false };
+    };
+    const trigger = () => `{source: cts, pulse_s: ${pulse_s}}`;
+    const { outcome, error, path } = await run(trigger, undefined, (edge) => edges.push(edge), pulse_s);
+    controlLines = null;
+    expect(error).toBeUndefined();
+    const { document } = outcome!;
+    expect(document.refusal).toBeNull();
+    expect(document.provenance.trigger).toMatchObject({ kind: 'control-line', resolution_s: 1e-3 });
+    const truths: WindowTruth[] = [];
+    for await (const truth of (await openRunFolder(path)).truth()) truths.push(truth);
+    document.windows.forEach(({ start_s, duration_s }, k) => {
+      const { start_s: from_s, end_s } = truths[k]!;
+      expect(Math.abs(start_s - from_s)).toBeLessThan(pulse_s);
+      expect(Math.abs(duration_s - (end_s - from_s))).toBeLessThan(pulse_s);
+    });
+  }, 60_000);
+
+  test('is refused for pulses that it may miss, and where the port has none', async () => {
+    expect((await run(() => '{source: cts}')).error).toMatchObject({ code: 'trigger.pulse-too-short' });
+    const { error } = await run(() => `{source: cts, pulse_s: ${pulse_s}}`, undefined, undefined, pulse_s);
+    expect(error).toMatchObject({ code: 'device.no-control-lines' });
   }, 60_000);
 });

@@ -9,7 +9,6 @@ export {
   openLogicRecording,
   type RecordedLines,
   RecordingFileSource,
-  recordedChannel,
   recordedEdges,
   recordingClock,
 } from './recording.ts';

@@ -52,7 +52,7 @@ export function checkPulse(description: TriggerDescription, pulse_s: number, pro
     where,
     problem: `it sees pulses of ${inMicroseconds(shortestPulse_s)} and more; ${profile} has pulses of ${inMicroseconds(pulse_s)}`,
     remedy:
-      'make the pulse of the DUT longer, or choose a source that sees it (a faster rate, a pin that the instrument samples)',
+      'make the pulse of the DUT longer and say so (`trigger.pulse_s`), or choose a source that sees it (a faster rate, a pin that the instrument samples)',
   });
 }
 

@@ -36,6 +36,7 @@ export const otiiFaults: FaultCatalogue = {
 /** Data entries that it gives at a time. */
 const MAX_ENTRIES = 40_000;
 const PROJECT = 1;
+const LICENCE = { id: 1, type: 'Automation', available: true, hostname: '', addons: [] };
 const EDGE_SLACK_S = 1e-9;
 
 type Data = Record<string, unknown>;
@@ -75,6 +76,7 @@ export class OtiiEmulator implements Emulator {
   #work: Promise<void> = Promise.resolve();
   #isStalled = false;
   #isLoggedIn = true;
+  #isReserved = false;
   #hasProject = false;
   readonly #rates_Hz = { mc: 4000, mv: 1000 };
   #volts = 3;
@@ -225,8 +227,24 @@ export class OtiiEmulator implements Emulator {
   }
 
   readonly #commands: Readonly<Record<string, (data: Data) => Data | undefined>> = {
-    otii_reserve_license: () => undefined,
+    otii_logout: () => {
+      this.#isLoggedIn = false;
+    },
+    otii_get_licenses: () => ({ licenses: [this.#licence()] }),
+    otii_has_license: (data) => ({ has_license: this.#isReserved && data.license_type === LICENCE.type }),
+    otii_reserve_license: () => {
+      this.#isReserved = true;
+    },
+    otii_return_license: () => {
+      this.#isReserved = false;
+    },
     otii_get_devices: () => ({ devices: this.#devices() }),
+    otii_get_device_id: (data) => {
+      const device = this.#devices().find(({ name }) => name === data.device_name);
+      if (!device) throw new Refusal('Device not connected');
+      return { device_id: device.device_id };
+    },
+    otii_set_all_main: (data) => this.#switchMain(data),
     otii_get_active_project: () => ({ project_id: this.#hasProject ? PROJECT : -1 }),
     otii_create_project: () => {
       this.#hasProject = true;
@@ -237,8 +255,10 @@ export class OtiiEmulator implements Emulator {
       this.#own(data);
       const channel = String(data.channel);
       if (!['mc', 'mv', 'i1', 'i2'].includes(channel)) throw new Refusal('Invalid key value', 'channel');
-      this.#channels.add(channel);
+      if (data.enable === false) this.#channels.delete(channel);
+      else this.#channels.add(channel);
     },
+    arc_is_connected: (data) => ({ connected: data.device_id === this.serial }),
     arc_set_range: (data) => this.#own(data),
     arc_set_exp_voltage: (data) => this.#own(data),
     arc_enable_exp_port: (data) => this.#own(data),
@@ -254,8 +274,19 @@ export class OtiiEmulator implements Emulator {
     },
     arc_get_value: (data) => {
       this.#own(data);
-      if (data.channel !== 'mv') throw new Refusal('Invalid key value', 'channel');
-      return { value: this.#isOn ? this.#volts : 0 };
+      return { value: this.#valueNow(String(data.channel)) };
+    },
+    arc_get_gpi: (data) => {
+      this.#own(data);
+      return { value: this.#levelNow(data.pin === 1 ? 0 : 1) };
+    },
+    arc_get_main: (data) => {
+      this.#own(data);
+      return { value: this.#isOn };
+    },
+    arc_get_main_voltage: (data) => {
+      this.#own(data);
+      return { value: this.#volts };
     },
     arc_set_main_voltage: (data) => {
       this.#own(data);
@@ -265,8 +296,7 @@ export class OtiiEmulator implements Emulator {
     },
     arc_set_main: (data) => {
       this.#own(data);
-      this.#isOn = data.enable === true;
-      this.#supplyChanged();
+      this.#switchMain(data);
     },
     project_start_recording: () => {
       this.#recording = { start_ns: this.#options.time.now_ns(), end_ns: null };
@@ -281,6 +311,21 @@ export class OtiiEmulator implements Emulator {
       recording_id: this.#recordings === 0 ? -1 : this.#recordings,
       name: 'Recording',
     }),
+    // Only the last one is kept.
+    project_get_recordings: () => ({
+      recordings: this.#recordings === 0 ? [] : [{ recording_id: this.#recordings, name: 'Recording' }],
+    }),
+    recording_is_running: () => ({ running: this.#recording !== null && this.#recording.end_ns === null }),
+    recording_get_channel_info: (data) => {
+      const channel = this.#analog(data);
+      const rate_Hz = this.#rates_Hz[channel];
+      return { offset: 0, from: 0, to: this.#taken(channel) / rate_Hz, sample_rate: rate_Hz };
+    },
+    recording_get_channel_data_index: (data) => ({
+      index: Math.round(Number(data.timestamp) * this.#rates_Hz[this.#analog(data)]),
+    }),
+    recording_get_channel_statistics: (data) =>
+      this.#statistics(this.#analog(data), Number(data.from), Number(data.to)),
     recording_get_channel_data_count: (data) => ({ count: this.#entries(String(data.channel)) }),
     recording_get_channel_data: (data) =>
       this.#channelData(String(data.channel), Number(data.index), Number(data.count)),
@@ -296,6 +341,61 @@ export class OtiiEmulator implements Emulator {
 
   #own(data: Data): undefined {
     if (data.device_id !== this.serial) throw new Refusal('Device not connected');
+  }
+
+  #licence(): Data {
+    return { ...LICENCE, reserved_to: this.#isReserved ? 'emulation' : '' };
+  }
+
+  #switchMain(data: Data): undefined {
+    this.#isOn = data.enable === true;
+    this.#supplyChanged();
+  }
+
+  #now_s(): number {
+    return (this.#options.time.now_ns() - this.#sourceStart_ns) / 1e9;
+  }
+
+  #valueNow(channel: string): number {
+    if (channel === 'mv') return this.#isOn ? this.#volts : 0;
+    if (channel !== 'mc') throw new Refusal('Invalid key value', 'channel');
+    const [current, voltage] = [new Float64Array(1), new Float64Array(1)];
+    this.#options.source.fillMeans(this.#now_s(), 1 / this.#rates_Hz.mc, 1, current, voltage);
+    return this.#isOn ? current[0]! : 0;
+  }
+
+  #levelNow(input: number): boolean {
+    const channel = this.#inputs[input];
+    return channel !== undefined && this.#options.source.levelAt(channel, this.#now_s());
+  }
+
+  #analog(data: Data): 'mc' | 'mv' {
+    const { channel } = data;
+    if (channel !== 'mc' && channel !== 'mv') throw new Refusal('Invalid key value', 'channel');
+    this.#entries(channel);
+    return channel;
+  }
+
+  #statistics(channel: 'mc' | 'mv', from_s: number, to_s: number): Data {
+    const rate_Hz = this.#rates_Hz[channel];
+    const first = Math.max(0, Math.round(from_s * rate_Hz));
+    const n = Math.min(this.#taken(channel), Math.round(to_s * rate_Hz)) - first;
+    if (!(n > 0)) throw new Refusal('Invalid key value', 'from, to');
+    let [min, max, sum, energy] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
+    const [current, voltage] = [new Float64Array(MAX_ENTRIES), new Float64Array(MAX_ENTRIES)];
+    for (let done = 0; done < n; done += MAX_ENTRIES) {
+      const length = Math.min(MAX_ENTRIES, n - done);
+      const start_s = this.firstSample_s! + (first + done) / rate_Hz;
+      this.#options.source.fillMeans(start_s, 1 / rate_Hz, length, current, voltage);
+      for (let i = 0; i < length; i++) {
+        const value = channel === 'mc' ? current[i]! : voltage[i]!;
+        min = Math.min(min, value);
+        max = Math.max(max, value);
+        sum += value;
+        energy += (current[i]! * voltage[i]!) / rate_Hz;
+      }
+    }
+    return { min, max, average: sum / n, energy };
   }
 
   #supplyChanged(): void {

@@ -289,6 +289,55 @@ describe('the supply of an Otii', () => {
   });
 });
 
+describe('an emulated Otii server', () => {
+  /** A client that asks as the maker's own does. */
+  async function client(source: SignalSource, options: Partial<OtiiEmulatorOptions> = {}) {
+    const time = new VirtualTime();
+    const [host, device] = memoryPair('127.0.0.1:1905', chunking);
+    const emulator = new OtiiEmulator(device, { source, time, ...options });
+    const own = new OtiiClient(host, time, () => {});
+    await time.run(own.greeting());
+    const ids = { device_id: emulator.serial, recording_id: 1, project_id: 1 };
+    const ask = async (cmd: string, data: object = {}) =>
+      (await time.run(own.request(cmd, { ...ids, ...data }))) as Record<string, unknown>;
+    return { time, ask };
+  }
+
+  it('lets the client of its maker reserve a licence and give it back', async () => {
+    const { ask } = await client(sine);
+    const [licence] = (await ask('otii_get_licenses')).licenses as { id: number; type: string; reserved_to: string }[];
+    expect(licence).toMatchObject({ type: 'Automation', available: true, reserved_to: '' });
+    await ask('otii_reserve_license', { license_id: licence!.id });
+    expect(await ask('otii_has_license', { license_type: 'Automation' })).toEqual({ has_license: true });
+    expect((await ask('otii_get_licenses')).licenses).toMatchObject([{ reserved_to: expect.stringMatching(/./) }]);
+    await ask('otii_return_license', { license_id: licence!.id });
+    expect(await ask('otii_has_license', { license_type: 'Automation' })).toEqual({ has_license: false });
+  });
+
+  it('tells extent and statistics of a recording, which equal its samples', async () => {
+    const { time, ask } = await client(dc(0.02), { inputs: ['D0'] });
+    await ask('otii_create_project');
+    for (const channel of ['mc', 'i1', 'i2']) await ask('arc_enable_channel', { channel, enable: true });
+    await ask('arc_enable_channel', { channel: 'i2', enable: false });
+    await ask('otii_set_all_main', { enable: true });
+    await ask('project_start_recording');
+    await time.advance(2000);
+    expect(await ask('recording_is_running')).toEqual({ running: true });
+    expect(await ask('arc_get_main')).toEqual({ value: true });
+    expect((await ask('arc_get_value', { channel: 'mc' })).value).toBeCloseTo(0.02, 9);
+    await ask('project_stop_recording');
+    expect(await ask('recording_is_running')).toEqual({ running: false });
+    const info = await ask('recording_get_channel_info', { channel: 'mc' });
+    expect(info).toEqual({ offset: 0, from: 0, to: 2, sample_rate: 4000 });
+    expect(await ask('recording_get_channel_data_index', { channel: 'mc', timestamp: 1 })).toEqual({ index: 4000 });
+    const statistics = await ask('recording_get_channel_statistics', { channel: 'mc', from: 0.5, to: 1.5 });
+    expect(statistics).toMatchObject({ min: expect.closeTo(0.02, 9), max: expect.closeTo(0.02, 9) });
+    expect(statistics.average).toBeCloseTo(0.02, 9);
+    expect(statistics.energy as number).toBeGreaterThan(0);
+    await expect(ask('recording_get_channel_data_count', { channel: 'i2' })).rejects.toThrow();
+  });
+});
+
 describe('bytes from an Otii server', () => {
   it('never break the parsers', () => {
     const json = fc.json({ maxDepth: 4 });

@@ -138,7 +138,7 @@ function delayBudget(windows: MeasuredWindow[], slices: WindowSlice[], stream: S
 /**
  * What the fitted relation of two clocks adds to the energy per inference (specs: science 2.2 row 15). An offset shifts
  * both edges of a window. Where the guard band reaches over it, the error is the difference of the powers outside times
- * the offset; else the window takes idle time in and leaves active time out. A skew changes the energy in proportion.
+ * the offset; else the window takes idle time in and leaves active time out; where the rule does not look outside, all of the power counts. A skew changes the energy in proportion.
  */
 function alignmentBudget(
   windows: MeasuredWindow[],
@@ -157,13 +157,16 @@ function alignmentBudget(
     const u_ticks = model.u_ticks(at);
     n++;
     skew_J += (window.energy_uJ * 1e-6 * model.skewAt(at).u) / window.inferences;
-    if (u_ticks === null || before === null || after === null || offset_J === null) {
+    if (u_ticks === null || offset_J === null) {
       offset_J = null;
       continue;
     }
-    const step_W = rule.startsWith('guard-band')
-      ? Math.abs(after.mean - before.mean)
-      : Math.abs(window.power_uW * 1e-6 - (before.mean + after.mean) / 2);
+    let step_W = window.power_uW * 1e-6;
+    if (before !== null && after !== null) {
+      step_W = rule.startsWith('guard-band')
+        ? Math.abs(after.mean - before.mean)
+        : Math.abs(step_W - (before.mean + after.mean) / 2);
+    }
     offset_J += (step_W * (u_ticks / model.to.tickHz)) / window.inferences;
   }
   if (n === 0) return [];

@@ -143,6 +143,8 @@ describe('an instrument without a pin, beside a pin that the host watches', () =
       const [alignment] = document.alignments!;
       expect(alignment!.u_s).toBeGreaterThan(0.15);
       expect(alignment!.u_s).toBeLessThan(0.2);
+      const offset = document.quantities.energyPerInference!.components!.find(({ id }) => id === 'clock-offset')!;
+      expect(offset.u! / document.quantities.energyPerInference!.value!).toBeCloseTo(alignment!.u_s! / 10.5, 3);
       expect(document.warnings).toEqual([]);
       for (const { truth, duration_s } of document.windows) {
         // What is outside is at most as strong as what is inside.

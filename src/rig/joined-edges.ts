@@ -35,6 +35,8 @@ export function withRecordedEdges(run: Recording, recording: LogicRecording, lin
   const lines = linesOf(run, run.plan, line);
   const description = describeRecording(recording, lines.trigger);
   const plan = planFor(run, run.plan, description.channel);
+  // A sync pattern that has a line of its own.
+  const syncLines = recording.channels.filter((name) => name === plan.sync?.channel);
   checkPulse(description, plan.pulse_s, plan.profile ?? 'the run');
   return {
     ...run,
@@ -56,7 +58,7 @@ export function withRecordedEdges(run: Recording, recording: LogicRecording, lin
       for await (const { kind, edges } of run.edges()) {
         yield { kind, edges: edges.filter(({ clock }) => clock !== recordingClock.id) };
       }
-      yield* recordedEdges(recording, lines);
+      yield* recordedEdges(recording, lines, syncLines);
     },
   };
 }
@@ -75,7 +77,9 @@ function linesOf(run: Recording, plan: RunPlan, line: string | undefined): Recor
 /** The plan of a run that took messages for edges is put back to the pulses of the pin. */
 function planFor(run: Recording, plan: RunPlan, channel: string): RunPlan {
   const isByMessages = plan.pairing === 'level-high' && messageTrigger.safeParse(run.provenance.trigger).success;
-  if (!isByMessages) return { ...plan, channel };
+  const { sync } = plan;
+  const moved = { ...plan, channel, ...(sync?.channel === plan.channel && { sync: { ...sync, channel } }) };
+  if (!isByMessages) return moved;
   const pulses = { holdOff_s: timestampPulse_s, minWidth_s: 0, pulse_s: timestampPulse_s };
-  return { ...plan, ...pulses, pairing: 'falling-pairs', channel };
+  return { ...moved, ...pulses, pairing: 'falling-pairs' };
 }

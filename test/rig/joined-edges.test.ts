@@ -88,6 +88,35 @@ describe('a run folder joined with the recording of a logic analyser', () => {
     });
   });
 
+  test('finds the sync pattern of the current on a line of the recording, where the instrument has no pin', async () => {
+    const { recording } = await run(`version: 1
+profile: per-inference
+inferences: 20
+instrument: {family: monsoon, connection: emulated}
+dut: {model: vww01}
+`);
+    const own = (await scoreRecording(recording)).document;
+    const wires: Record<string, { isHigh: boolean; changes_s: number[] }> = {};
+    let zero: number | null = null;
+    for await (const { edges } of recording.edges()) {
+      for (const { channel, tick } of edges) {
+        zero ??= tick;
+        const wire = channel === 'sync' ? 'sync' : 'D5';
+        wires[wire] ??= { isHigh: false, changes_s: [] };
+        wires[wire].changes_s.push((tick - zero) / 1e9);
+      }
+    }
+    const logic = await openLogicRecording(fileOf('sync.vcd', vcdOf(wires, analyser)));
+    const { document } = await scoreRecording(withRecordedEdges(recording, logic, 'D5'));
+    const [alignment] = document.alignments!;
+    expect(alignment).toMatchObject({ edges: 'logic-analyser', method: 'sync-pattern' });
+    expect(document.windows).toHaveLength(20);
+    document.windows.forEach(({ start_s }, k) => {
+      const u_s = Math.hypot(alignment!.u_s!, own.alignments![0]!.u_s!);
+      expect(Math.abs(start_s - own.windows[k]!.start_s)).toBeLessThan(3 * u_s);
+    });
+  });
+
   test('that saw other pulses is refused: nothing relates the two clocks', async () => {
     const { recording } = await run();
     const random = new Random(5);

@@ -102,14 +102,20 @@ function assertLine({ path, channels }: LogicRecording, line: string): void {
 }
 
 /**
- * The edges of the trigger line, then those of the shared line under the name of the instrument's input.
+ * The edges of the trigger line, then those of the shared line under the name of the instrument's input, then those of `others` under
+ * their own names.
  * @throws UsageError where the recording lacks one of them, FormatError where it does not follow its format
  */
-export async function* recordedEdges(recording: LogicRecording, lines: RecordedLines): AsyncGenerator<EdgeBatch> {
+export async function* recordedEdges(
+  recording: LogicRecording,
+  lines: RecordedLines,
+  others: readonly string[] = [],
+): AsyncGenerator<EdgeBatch> {
   const rate = recordingClock.tickHz / recording.clock.tickHz;
   const wanted = [
     { line: lines.trigger, channel: recordedChannel(lines.trigger) },
     { line: lines.shared, channel: lines.input },
+    ...others.map((line) => ({ line, channel: line })),
   ];
   for (const { line } of wanted) assertLine(recording, line);
   for (const { line, channel } of wanted) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/plant/random.ts';
 import type { Edge } from '../../src/signal/types.ts';
 import { ClockModel } from '../../src/sync/clock-model.ts';
-import { matchEdges } from '../../src/sync/event-matching.ts';
+import { matchEdges, matchPromised } from '../../src/sync/event-matching.ts';
 
 const edge = (tick: number, k: number): Edge => ({
   clock: 'c',
@@ -64,5 +64,34 @@ describe('matching the edges of one wire on two clocks', () => {
     const other = sightings(new Random(2), 300, 0, 0, 0).to;
     expect(matchEdges(one, other, 10, 20, null)).toBeNull();
     expect(matchEdges([], other, 10, 20, null)).toBeNull();
+  });
+});
+
+describe('matching edges of which one clock saw every promised one', () => {
+  /** A handshake and five windows of 10 s, a second apart, in ms. */
+  const falls = [0, ...[0, 1, 2, 3, 4].flatMap((k) => [1000 + k * 11_000, 11_000 + k * 11_000])];
+  const seen = falls.map((at, k) => ({ ...edge(at, k), polarity: 'fall' as const }));
+  const elsewhere = (edges: readonly Edge[]) => edges.map((a) => ({ ...a, tick: 700 + a.tick * 10 * 1.00005 }));
+
+  it('pairs windows of equal length, whatever the other clock saw before and after', () => {
+    const around = [
+      { ...edge(-4000, 90), polarity: 'fall' as const },
+      ...seen,
+      { ...edge(80_000, 91), polarity: 'fall' as const },
+    ];
+    const found = matchPromised(around, elsewhere(seen), 10, 1);
+    expect(found?.from.map(({ seq }) => seq)).toEqual(seen.map(({ seq }) => seq));
+    expect(found?.to).toHaveLength(11);
+  });
+
+  it('refuses where an edge is missing, the gaps differ, or two stretches look the same', () => {
+    expect(matchPromised(seen.slice(1), elsewhere(seen), 10, 1)).toBeNull();
+    expect(matchPromised([...seen.slice(0, 4), ...seen.slice(5)], elsewhere(seen), 10, 1)).toBeNull();
+    const moved = seen.map((a) => (a.seq === 6 ? { ...a, tick: a.tick + 50 } : a));
+    expect(matchPromised(moved, elsewhere(seen), 10, 1)).toBeNull();
+    const repeating = Array.from({ length: 40 }, (_, k) => edge(k * 1000, k));
+    expect(matchPromised(repeating, elsewhere(repeating.slice(4, 24)), 10, 1)).toBeNull();
+    expect(matchPromised(repeating, elsewhere(repeating), 10, 1)?.from).toHaveLength(40);
+    expect(matchPromised(seen, [], 10, 1)).toBeNull();
   });
 });

@@ -4,8 +4,8 @@ import { chipEntrySchema, chipsDescription } from '../ina2xx/rails.ts';
 import type { CommonSettings } from '../power-instrument.ts';
 import { ina228Tables } from './spec.ts';
 
-/** Of the accumulators: their steps are coarse, so intervals are long. */
-export const accumulatorRate_Hz = 10;
+/** Of the accumulators: a bus at 100 kHz can still follow, without which the chip's oscillator is not known. */
+export const accumulatorRate_Hz = 100;
 
 const chipSchema = chipEntrySchema.extend({
   shuntRange_mV: z

@@ -39,6 +39,8 @@ const MAX_FAILURES = 3;
 const SILENCE_MS = 800;
 /** Looking for the flag begins this much before it is expected, as a part of the period. */
 const EARLY_REL = 0.02;
+/** Before the first result only what is typical is known of the chip. */
+const FIRST_EARLY_REL = 0.15;
 /** Timers are coarse: below this the loop looks again at once. */
 const SHORTEST_WAIT_MS = 1;
 /** Reading a pair must end this much of a period before the next result may replace it. */
@@ -202,7 +204,7 @@ export class ChipsOnBus<Settings extends ChipSettings> implements PowerInstrumen
         output: plan.output(),
         clock: new ConversionClock(period_ns),
         notReady_ns: null,
-        nextLook_ns: now_ns + period_ns * (1 - EARLY_REL),
+        nextLook_ns: now_ns + period_ns * (1 - FIRST_EARLY_REL),
         nextCheck_ns: now_ns + CHECK_MS * 1e6,
         lastResult_ns: now_ns,
         failures: 0,

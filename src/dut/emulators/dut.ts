@@ -1,4 +1,5 @@
 import type { Random } from '../../plant/random.ts';
+import { mSequence } from '../../signal/m-sequence.ts';
 import type { Polarity } from '../../signal/types.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import { realTime, type TimeSource } from '../../transport/time.ts';
@@ -214,7 +215,7 @@ export class DutEmulator {
           });
         }
       } catch (error) {
-        if (!(error instanceof Interrupted)) return;
+        if (!(error instanceof Interrupted)) throw error;
       }
     }
   }
@@ -316,6 +317,8 @@ export class DutEmulator {
         return this.#infer(words);
       case 'db':
         return this.#db(words);
+      case 'sync':
+        return this.#sync(words);
       case 'start':
         await this.#say('Listening for I2S data ... ');
         await this.#say('DMA receive initiated.');
@@ -330,6 +333,32 @@ export class DutEmulator {
       default:
         return this.#say(`e-[Unknown command: ${text}]`);
     }
+  }
+
+  /** The coded pattern, as the firmware of firmware-hooks plays it: on the trigger line and as its current. */
+  async #sync(words: string[]): Promise<void> {
+    const [order, chip_us] = [Number(words[1]), Number(words[2])];
+    if (![7, 9, 10, 11].includes(order)) return this.#say('e-[Sync order must be 7, 9, 10 or 11]');
+    if (!(chip_us >= 100 && chip_us <= 1e6)) return this.#say('e-[Sync chips must last 100 to 1000000 us]');
+    await this.#say(`m-sync-start-${order}-${chip_us}`);
+    const idlesHigh = this.#options.mode === 'energy';
+    let isHigh = idlesHigh;
+    const set = (high: boolean) => {
+      if (high === isHigh) return;
+      isHigh = high;
+      const polarity = high ? 'rise' : 'fall';
+      this.#outside?.edge(this.#cursor_s, polarity);
+      this.#options.onEdge?.(polarity, this.#cursor_s);
+    };
+    for (const chip of mSequence(order)) {
+      set(chip === 1);
+      this.#outside?.level(this.#cursor_s, chip === 1 ? virtualCurrents_A.syncLoad : virtualCurrents_A.idle);
+      this.#cursor_s += chip_us / 1e6;
+    }
+    set(idlesHigh);
+    this.#idle();
+    await this.#reach(this.#cursor_s);
+    await this.#say('m-sync-done');
   }
 
   /** The whole time from `start` to `stop` counts as one inference. */

@@ -14,8 +14,6 @@ export const ina228Register = {
   energy: 0x09,
   charge: 0x0a,
   diagnostics: 0x0b,
-  shuntOverLimit: 0x0c,
-  powerLimit: 0x11,
   manufacturer: 0x3e,
   die: 0x3f,
 } as const;
@@ -43,14 +41,12 @@ export const ina228Mode = { shutdown: 0x0, continuousBoth: 0xb } as const;
 export const ina228Flag = {
   latch: 0x8000,
   alertOnReady: 0x4000,
-  energyOverflow: 0x0800,
-  chargeOverflow: 0x0400,
   mathOverflow: 0x0200,
   ready: 0x0002,
   memoryIsGood: 0x0001,
 } as const;
 
-/** Codes of AVG, and of VBUSCT, VSHCT and VTCT. */
+/** Codes of AVG, and of VBUSCT, VSHCT and VTCT: typical. */
 export const ina228Tables: AveragingTables = {
   averages: [1, 4, 16, 64, 128, 256, 512, 1024],
   times_us: [50, 84, 150, 280, 540, 1052, 2074, 4120],

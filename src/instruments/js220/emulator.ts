@@ -71,7 +71,7 @@ const UNIX_2018_S = 1_514_764_800n;
 const RANGE_ENDS_A = [18e-6, 180e-6, 1.8e-3, 18e-3, 180e-3];
 
 /** Invented numbers, so that nobody can do without asking. */
-const METADATA: Readonly<Record<string, object>> = {
+const METADATA: Readonly<Record<string, { dtype: 'u8' | 'u32'; default?: number; [key: string]: unknown }>> = {
   's/i/range/mode': {
     dtype: 'u8',
     brief: 'range mode',
@@ -431,7 +431,16 @@ export class Js220Emulator implements Emulator, UsbModel {
     if (topic === '$') this.#sendMetadata();
     else if (topic === 'c/!ping') {
       if (!this.#faults.has('no-pong')) this.#publishNumber('c/!pong', js220Type.u32, value);
-    } else if (topic !== '?') this.#set(topic, value);
+    } else if (topic === '?') this.#sendValues();
+    else this.#set(topic, value);
+  }
+
+  /** The values that are set, as answers to a question: `?` behind the topic. */
+  #sendValues(): void {
+    for (const [topic, metadata] of Object.entries(METADATA)) {
+      const value = this.#settings.get(topic) ?? metadata.default;
+      if (value !== undefined) this.#publishNumber(`${topic}?`, js220Type[metadata.dtype], value);
+    }
   }
 
   #sendMetadata(): void {

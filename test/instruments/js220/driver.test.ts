@@ -62,6 +62,35 @@ function worstError(b: Bench, source: SignalSource, quantity: 'current' | 'volta
 const missing = (gaps: Gap[]) => gaps.reduce((sum, gap) => sum + gap.count!, 0);
 const isSample = (chunk: { kind: string }): chunk is SampleBlock => chunk.kind === 'block';
 
+describe('an emulated JS220', () => {
+  it('answers a question for all values, as the driver of the maker asks it when it opens', () => {
+    const time = new VirtualTime();
+    const emulator = new Js220Emulator({ source: sine, time });
+    emulator.plug({ ready: () => {}, unplugged: () => {} });
+    const connect = { requestType: 0xc0, request: 1, value: 0, index: 0 };
+    expect([...(emulator.controlIn(connect, 1) as Uint8Array)]).toEqual([0]);
+    const publish = (topic: string, value: number) => {
+      const frame = Buffer.alloc(48);
+      // Port 1, 44 bytes.
+      frame.writeUInt32LE((44 << 16) | (1 << 25));
+      frame.write(topic, 4);
+      frame[36] = 10;
+      frame.writeUInt32LE(value, 40);
+      emulator.bulkOut(0x01, frame);
+    };
+    publish('s/v/range/mode', 4);
+    publish('?', 0);
+    const told = new Map<string, number>();
+    for (let frame = emulator.takeIn(0x82, 512); frame !== null; frame = emulator.takeIn(0x82, 512)) {
+      const bytes = Buffer.from(frame);
+      if (bytes.readUInt32LE(0) >>> 25 !== 1) continue;
+      told.set(bytes.toString('latin1', 4, 36).replace(/\0+$/, ''), bytes.readUInt32LE(40));
+    }
+    expect(Object.fromEntries(told)).toEqual({ 's/v/range/mode#': 0, 's/i/range/mode?': 3, 's/v/range/mode?': 4 });
+    emulator.stop();
+  });
+});
+
 describe('opening a JS220', () => {
   it('reads who it is', async () => {
     const b = bench(sine);

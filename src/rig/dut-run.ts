@@ -2,7 +2,7 @@ import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { DutClient } from '../dut/client.ts';
 import { benchmarkRuns, inferencesFor, makeScript, type Script, ScriptPlayer, withSync } from '../dut/scripts/index.ts';
 import { timestampPulse_s } from '../dut/virtual/index.ts';
-import { UsageError } from '../signal/errors.ts';
+import { DeviceError, UsageError } from '../signal/errors.ts';
 import type { RunPlan, SyncPlan } from '../signal/recording.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
@@ -10,6 +10,7 @@ import { type OpenDut, openDut, unlessInterrupted } from './dut-connection.ts';
 import { assertStreamingFits, boardOf, type Inputs, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
 import { MessageWorld } from './dut-world.ts';
 import { type Measurement, measurementOf } from './measurement.ts';
+import { Preparation } from './preparation.ts';
 import { RemoteWorld } from './remote-world.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
@@ -50,21 +51,22 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
   if (inputBytes === null) assertStreamingFits(rig);
   const world = await worldOf(rig);
   const measurement = await measurementOf(rig, world);
+  const preparation = new Preparation();
+  const basis = {
+    profile: rig.profile,
+    pairing: 'falling-pairs',
+    channel: rig.trigger.channel,
+    windows: runs.windows,
+    holdOff_s: rig.trigger.hold_off_s ?? timestampPulse_s,
+    minWidth_s: rig.trigger.min_width_s ?? 0,
+    pulse_s: rig.trigger.pulse_s ?? timestampPulse_s,
+  } satisfies Omit<RunPlan, 'inferencesPerWindow'>;
   let dut: OpenDut | null = null;
   try {
-    const { channel } = rig.trigger;
-    const basis = {
-      profile: rig.profile,
-      pairing: 'falling-pairs',
-      channel,
-      windows: runs.windows,
-      holdOff_s: rig.trigger.hold_off_s ?? timestampPulse_s,
-      minWidth_s: rig.trigger.min_width_s ?? 0,
-      pulse_s: rig.trigger.pulse_s ?? timestampPulse_s,
-    } satisfies Omit<RunPlan, 'inferencesPerWindow'>;
     if (rig.trigger.source === 'instrument') measurement.assertTriggerFits({ ...basis, inferencesPerWindow: null });
     await measurement.power(true);
     dut = await openDut(rig, 'energy', runs.scores);
+    preparation.listen(dut);
     const identity = await unlessInterrupted(options.interrupt, dut.client.open());
     const inputs =
       inputBytes === null
@@ -126,6 +128,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       isVirtualTime: false,
       // EnergyRunner knows no streaming benchmark.
       hasEnergyRunnerLayout: inputBytes !== null,
+      hasMlcommonsLayout: inputBytes === null,
       interrupt: () => stop.abort(),
       ...(trigger?.late && { lateEdges: trigger.late.edges }),
       chunks$: new Observable((subscriber) => {
@@ -136,9 +139,25 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
       }),
     };
   } catch (error) {
+    const isKept = dut !== null && error instanceof DeviceError;
+    if (isKept) await powerOff(measurement, preparation);
     await dut?.client.close();
     await measurement.close();
-    throw error;
+    if (!isKept) throw error;
+    const { simulated, clocks, streams, facts: instrument } = measurement;
+    const provenance = { instrument, dut: { name: rig.dut.name }, supply: rig.supply };
+    const plan = { ...basis, inferencesPerWindow: null };
+    return preparation.failed(error, { simulated, clocks, streams, plan, provenance });
+  }
+}
+
+async function powerOff(measurement: Measurement, preparation: Preparation): Promise<void> {
+  try {
+    await measurement.power(false);
+    preparation.say('emon', 'm-power[off]');
+  } catch (error) {
+    const reason = (error as Error).message.replaceAll(/[[\]]/g, ' ');
+    preparation.say('emon', `e-[nothing acknowledges that the supply is off: ${reason}]`);
   }
 }
 

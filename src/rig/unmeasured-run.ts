@@ -2,12 +2,13 @@ import { Observable, type Subscriber } from 'rxjs';
 import { benchmarkRuns, inferencesFor, makeScript, ScriptPlayer } from '../dut/scripts/index.ts';
 import { findProfile } from '../scoring/profiles/index.ts';
 import { lapWrap_us } from '../scoring/score-unmeasured.ts';
-import { UsageError } from '../signal/errors.ts';
+import { DeviceError, UsageError } from '../signal/errors.ts';
 import type { RunPlan, UnmeasuredMode } from '../signal/recording.ts';
 import type { Chunk, ClockInfo } from '../signal/types.ts';
 import { realTime } from '../transport/time.ts';
 import { openDut, unlessInterrupted } from './dut-connection.ts';
 import { assertStreamingFits, boardOf, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
+import { Preparation } from './preparation.ts';
 import type { Rig } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 
@@ -53,6 +54,8 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
   }
   const { interrupt } = options;
   const dut = await openDut(rig, 'performance', runs.scores);
+  const preparation = new Preparation();
+  preparation.listen(dut);
   try {
     const identity = await unlessInterrupted(interrupt, dut.client.open());
     const isAccuracy = mode === 'accuracy';
@@ -145,6 +148,19 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
     };
   } catch (error) {
     await dut.client.close();
-    throw error;
+    if (!(error instanceof DeviceError)) throw error;
+    const plan: RunPlan = {
+      mode,
+      profile: rig.profile,
+      pairing: 'falling-pairs',
+      channel: lapChannel,
+      windows: null,
+      inferencesPerWindow: null,
+      holdOff_s: 0,
+      minWidth_s: 0,
+      pulse_s: 0,
+    };
+    const provenance = { dut: { name: rig.dut.name } };
+    return preparation.failed(error, { simulated: false, clocks: [lapClock], streams: [], plan, provenance });
   }
 }

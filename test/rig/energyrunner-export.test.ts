@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openEnergyRunner } from '../../src/capture/formats/energyrunner/index.ts';
@@ -20,7 +20,7 @@ async function runAndExport(name: string, rigText: string) {
   const out = join(folder, `${name}-energyrunner`);
   const recording = await openRunFolder(run);
   const layout = await exportEnergyRunner(recording, out, await scoreRun(recording));
-  return { document, layout, out, audit: await auditLayout(recording, out, document, layout) };
+  return { document, recording, layout, out, audit: await auditLayout(recording, out, document, layout) };
 }
 
 describe('a run of the virtual rig in the layout of EnergyRunner', () => {
@@ -47,6 +47,27 @@ describe('a run of the virtual rig in the layout of EnergyRunner', () => {
     expect(audit.findings).toContain('claim.simulated');
     expect(audit.agreement.agrees).toBe(true);
     expect(Math.abs(audit.agreement.energy_rel!)).toBeLessThan(audit.agreement.energyAllowed_rel!);
+  });
+
+  test('is found out by our own audit where its figures are not those of its files, or not those of the run', async () => {
+    const { document, recording, layout, out } = await runAndExport(
+      'tampered',
+      'version: 1\ninstrument: {settings: {rate_Hz: 2000}}\n',
+    );
+    const windows = document.windows.map((window) => ({ ...window, energy_uJ: window.energy_uJ! * 1.01 }));
+    const other = await auditLayout(recording, out, { ...document, windows }, layout);
+    expect(other.agreement).toMatchObject({ agrees: false, energy_rel: expect.closeTo(-0.01, 3) });
+    const fewer = await auditLayout(recording, out, { ...document, windows: windows.slice(1) }, layout);
+    expect(fewer.agreement).toMatchObject({ agrees: false, energy_rel: null });
+    const results = join(out, 'results.txt');
+    writeFileSync(
+      results,
+      readFileSync(results, 'utf8').replace(/Median energy cost is \d/, 'Median energy cost is 9'),
+    );
+    expect(await auditLayout(recording, out, document, layout)).toMatchObject({
+      arithmetic: 'differs',
+      verdict: 'refuted',
+    });
   });
 
   test('tells of lost samples', async () => {

@@ -106,6 +106,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
       interrupted: outcome.interrupted,
       ...(document.mode !== undefined && { model: document.profile, unmet: unmetOf(document) }),
       energyRunner: { folder: layout, refusal: outcome.energyRunnerRefusal },
+      ...(outcome.mlcommonsFolder !== null && { mlcommons: { folder: outcome.mlcommonsFolder } }),
       audit,
     });
   } else if (options.csv !== '-') {
@@ -113,6 +114,7 @@ export async function run(rigPath: string | undefined, options: RunCommandOption
   }
   note(`Run folder: ${folder}\nReport:     ${outcome.reportPath}`, options);
   if (layout !== null) note(`EnergyRunner layout: ${layout}`, options);
+  if (outcome.mlcommonsFolder !== null) note(`MLCommons layout: ${outcome.mlcommonsFolder}`, options);
   if (outcome.energyRunnerRefusal !== null) note(`No EnergyRunner layout: ${outcome.energyRunnerRefusal}`, options);
   if (audit !== null) note(`Audit of the layout: ${auditLine(audit)}`, options);
   const differs = audit === null ? null : disagreement(audit);

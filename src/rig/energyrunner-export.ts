@@ -220,7 +220,7 @@ function writtenWindow(window: ScoredWindow): WrittenWindow | null {
 }
 
 /** Energy in each whole millisecond from the first sample on. */
-async function millisecondsOf(recording: Recording, stream: StreamInfo, tickHz: number) {
+export async function millisecondsOf(recording: Recording, stream: StreamInfo, tickHz: number) {
   const reader = new PowerReader(stream, tickHz);
   let bins = new Float64Array(1 << 16);
   let start_s: number | null = null;

@@ -11,6 +11,7 @@ import { DeviceError, JoulemarkError, RefusalError, UsageError } from '../signal
 import type { Recording } from '../signal/recording.ts';
 import type { Chunk, Edge, LogLine } from '../signal/types.ts';
 import { exportEnergyRunner } from './energyrunner-export.ts';
+import { exportMlcommons } from './mlcommons-export.ts';
 import type { Rig } from './rig-file.ts';
 import { chunkTime_s, paced, type RunSource, streamRates } from './run-source.ts';
 import { auditLayout, type SelfAudit } from './self-audit.ts';
@@ -51,7 +52,9 @@ export interface RunOutcome {
   energyRunnerFolder: string | null;
   /** Why a run that tells its log as EnergyRunner does has no layout; null where it has one, or never could have. */
   energyRunnerRefusal: string | null;
-  /** Our own audit of that layout; null without one. */
+  /** A streaming energy run as the MLCommons runner leaves one, beside the run folder; null where it has none. */
+  mlcommonsFolder: string | null;
+  /** Our own audit of the layout beside the run folder; null without one. */
   audit: SelfAudit | null;
 }
 
@@ -166,30 +169,37 @@ function keptAfter(error: JoulemarkError, folder: string): JoulemarkError {
   });
 }
 
-/** The run that was just sealed, once more in the layout of EnergyRunner, with our own audit of it. */
+/** The run that was just sealed, once more in the layout of its benchmark's runner, with our own audit of it. */
 async function layoutBeside(
   run: RunSource,
   folder: string,
   interrupted: boolean,
   scored: ScoredRun,
-): Promise<Pick<RunOutcome, 'energyRunnerFolder' | 'energyRunnerRefusal' | 'audit'>> {
-  const none = (energyRunnerRefusal: string | null) => ({ energyRunnerFolder: null, energyRunnerRefusal, audit: null });
-  if (!run.hasEnergyRunnerLayout) return none(null);
+): Promise<Pick<RunOutcome, 'energyRunnerFolder' | 'energyRunnerRefusal' | 'mlcommonsFolder' | 'audit'>> {
+  const none = (energyRunnerRefusal: string | null) => ({
+    energyRunnerFolder: null,
+    energyRunnerRefusal,
+    mlcommonsFolder: null,
+    audit: null,
+  });
+  const isStreaming = run.hasMlcommonsLayout ?? false;
+  if (!run.hasEnergyRunnerLayout && !isStreaming) return none(null);
   if (interrupted) return none('the run was interrupted');
-  const beside = layoutFolder(folder);
+  const beside = layoutFolder(folder, isStreaming ? 'mlcommons' : 'energyrunner');
   const recording = await openRunFolder(folder);
   try {
-    const layout = await exportEnergyRunner(recording, beside, scored);
-    const audit = await auditLayout(recording, beside, scored.document, layout);
-    return { energyRunnerFolder: beside, energyRunnerRefusal: null, audit };
+    const write = isStreaming ? exportMlcommons : exportEnergyRunner;
+    const audit = await auditLayout(recording, beside, scored.document, await write(recording, beside, scored));
+    if (isStreaming) return { ...none(null), mlcommonsFolder: beside, audit };
+    return { ...none(null), energyRunnerFolder: beside, audit };
   } catch (error) {
     if (error instanceof RefusalError) return none(error.message.slice(error.where.length + 2));
     throw error;
   }
 }
 
-function layoutFolder(folder: string): string {
-  return `${folder.replace(/[\\/]+$/, '')}-energyrunner`;
+function layoutFolder(folder: string, layout: 'energyrunner' | 'mlcommons'): string {
+  return `${folder.replace(/[\\/]+$/, '')}-${layout}`;
 }
 
 /** The result and the report of a replayed run folder, as they are written into it. */
@@ -308,7 +318,8 @@ function preparationOf({ interrupt }: RunOptions): { version: string; interrupt?
 
 /** Before a port is opened: the capture would refuse a folder that exists only then, and the layout when all is over. */
 function assertFree(folder: string): void {
-  const taken = [folder, layoutFolder(folder)].find((path) => existsSync(path));
+  const layouts = [layoutFolder(folder, 'energyrunner'), layoutFolder(folder, 'mlcommons')];
+  const taken = [folder, ...layouts].find((path) => existsSync(path));
   if (taken === undefined) return;
   throw new UsageError('capture.folder-exists', {
     where: taken,

@@ -13,6 +13,8 @@ export interface RunSource {
   isVirtualTime: boolean;
   /** True where the log follows EnergyRunner's grammar, so that the run is written in that layout too. */
   hasEnergyRunnerLayout?: boolean;
+  /** True for a streaming energy run, which the MLCommons runner does. */
+  hasMlcommonsLayout?: boolean;
   /** Cold: the run begins when it is subscribed to, and ends (supply off) when the subscription does. */
   chunks$: Observable<Chunk>;
   /**

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openRunFolder } from '../../src/capture/run-folder.ts';
@@ -38,7 +38,7 @@ dut: {name: a listening DUT, connection: ${served.address}, via: io-manager${dut
 
 describe.skipIf(noPty !== null).concurrent('a streaming wakeword run behind the interface board', () => {
   test('gives the counts of the network, the duty cycle, and the energy from start to stop', async () => {
-    const { document, folder: path, energyRunnerFolder } = await run('');
+    const { document, folder: path, energyRunnerFolder, mlcommonsFolder, audit } = await run('');
     expect(document.refusal).toBeNull();
     expect(document.accuracy).toEqual({ top1_pct: null, auc: null, ...counts });
     const { wakeword, windows, median, gates } = document;
@@ -65,6 +65,14 @@ describe.skipIf(noPty !== null).concurrent('a streaming wakeword run behind the 
     ]);
     expect(energyRunnerFolder).toBeNull();
     expect((await verifyRunFolder(path)).ok).toBe(true);
+    // As the MLCommons runner leaves it, it gives the same figures, to the grid of a millisecond.
+    const results = readFileSync(join(mlcommonsFolder!, 'results.txt'), 'utf8');
+    expect(results).toMatch(/^ {2}Power {9}: \d+\.\d{4} mW\.$/m);
+    expect(Number(/Power\s+: ([\d.]+) mW/.exec(results)![1]) / wakeword!.power_mW!).toBeCloseTo(1, 2);
+    expect(results).toContain('Accuracy: 1 True positives, 1 False negatives, 1 False positives');
+    expect(results).toContain('Estimated throughput: 125.0 inf./sec.');
+    expect(audit).toMatchObject({ arithmetic: 'exact', verdict: 'unverifiable', agreement: { agrees: true } });
+    expect(audit!.findings).toContain('claim.simulated');
     const again = await resultFiles(await openRunFolder(path));
     expect(JSON.stringify(again.document)).toBe(JSON.stringify(document));
   }, 60_000);

@@ -208,11 +208,14 @@ const scalarReaders: Readonly<Record<number, (view: DataView) => number>> = {
   [js220Type.i64]: (view) => Number(view.getBigInt64(0, true)),
 };
 
-/** The payload that sets a topic to a u32, or to null. @throws RangeError if the topic is too long */
+/**
+ * The payload that sets a topic to a u32, or to null: 8 bytes of value each, as the driver of the maker sends them.
+ * @throws RangeError if the topic is too long
+ */
 export function encodePublish(topic: string, value: number | null): Uint8Array {
   const name = new TextEncoder().encode(topic);
   if (name.length >= TOPIC_BYTES) throw new RangeError(`the topic ${topic} is too long`);
-  const payload = new Uint8Array(PUBLISH_HEADER + (value === null ? 0 : 8));
+  const payload = new Uint8Array(PUBLISH_HEADER + 8);
   payload.set(name);
   payload[TOPIC_BYTES] = value === null ? js220Type.null : js220Type.u32;
   if (value !== null) viewOf(payload).setUint32(PUBLISH_HEADER, value, true);

@@ -77,6 +77,8 @@ describe('topics of a JS220', () => {
     const payload = encodePublish('s/i/ctrl', 1);
     expect(payload.length).toBe(44);
     expect(parsePublish(payload)).toEqual({ topic: 's/i/ctrl', value: 1 });
+    // The driver of the maker sends 8 bytes of value with a null as well.
+    expect(encodePublish('$', null)).toEqual(Uint8Array.from({ length: 44 }, (_, k) => (k === 0 ? 0x24 : 0)));
     expect(parsePublish(encodePublish('$', null))).toEqual({ topic: '$', value: null });
     expect(() => encodePublish('x'.repeat(32), 1)).toThrow(RangeError);
   });
@@ -93,7 +95,8 @@ describe('topics of a JS220', () => {
     [2, '7b7d', '{}'],
     [3, '0102', null],
   ])('of type %i are read', (type, hex, value) => {
-    const payload = Buffer.concat([encodePublish('a/b', null), Buffer.from(hex, 'hex')]);
+    const header = encodePublish('a/b', null).subarray(0, 36);
+    const payload = Buffer.concat([header, Buffer.from(hex, 'hex')]);
     payload[32] = type;
     expect(parsePublish(payload)).toEqual({ topic: 'a/b', value });
   });

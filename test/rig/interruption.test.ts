@@ -86,14 +86,14 @@ describe.skipIf(noPty !== null).concurrent('a run that is interrupted', () => {
   }, 30_000);
 
   test('without an instrument keeps its windows and answers so far', async () => {
-    const performance = await interrupted({ mode: 'performance', at: /m-infer-done[^]*m-infer-done/ });
+    const performance = await interrupted({ mode: 'performance', at: /m-infer-done.*m-infer-done/s });
     const { windows, gates, warnings, mode } = performance.outcome!.document;
     expect(mode).toBe('performance');
     expect(windows.length).toBeGreaterThanOrEqual(1);
     expect(windows.length).toBeLessThan(5);
     expect(gates.find(({ id }) => id === 'windows')!.met).toBe(false);
     expect(warnings.map(({ code }) => code)).toContain('run.ended-early');
-    const accuracy = await interrupted({ mode: 'accuracy', at: /(m-results[^]*){3}/ });
+    const accuracy = await interrupted({ mode: 'accuracy', at: /(m-results.*){3}/s });
     const { accuracy: figures, gates: targets } = accuracy.outcome!.document;
     expect(figures!.n).toBeGreaterThanOrEqual(3);
     // A part of the inputs says nothing of a target over all of them.

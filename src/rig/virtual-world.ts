@@ -2,7 +2,6 @@ import {
   energyRun,
   perInferenceRun,
   type ScriptEvent,
-  type SyncSignal,
   timestampPulse_s,
   VirtualDut,
   virtualAnswers,
@@ -13,7 +12,6 @@ import { Plant } from '../plant/plant.ts';
 import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, SyncPlan } from '../signal/recording.ts';
-import { mSequence, patternEdges } from '../sync/sync-pattern.ts';
 import type { Rig } from './rig-file.ts';
 
 /** The virtual DUT at work on its plant: whatever instrument reads the plant, this is what happens there. */
@@ -78,7 +76,7 @@ export function startVirtualWorld(
   const { model, classes } = benchmark;
   const answers = virtualAnswers(model, classes, windows, rig.dut.error_rate, random.fork('answers'));
   const play = isPerInference ? perInferenceRun : energyRun;
-  let sync: SyncSignal | null = null;
+  let sync: SyncPlan | null = null;
   let script: Generator<ScriptEvent> | null = null;
 
   let events: ScriptEvent[] = [];
@@ -121,8 +119,7 @@ export function startVirtualWorld(
     playSync(wanted) {
       if (script !== null) throw new Error('playSync: the DUT has begun');
       plan.sync = wanted;
-      const { channel: line, chip_s, order } = wanted;
-      sync = { channel: line, chip_s, chips: mSequence(order).length, edges: patternEdges(wanted) };
+      sync = wanted;
     },
     advance,
     takeEvents: () => {

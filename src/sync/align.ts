@@ -1,3 +1,4 @@
+import { mSequence } from '../signal/m-sequence.ts';
 import type { Recording, RunPlan, SyncPlan } from '../signal/recording.ts';
 import type { ClockInfo, Edge, SampleBlock, StreamInfo } from '../signal/types.ts';
 import { ArrivalTimes } from './arrival-times.ts';
@@ -7,7 +8,7 @@ import { energyMethodOf } from './energy-method.ts';
 import { type MatchedEdges, matchEdges, matchPromised } from './event-matching.ts';
 import { findSignature } from './pattern-signature.ts';
 import { delayOf, onlyRange, uniformDelay_s } from './slicing/range-delays.ts';
-import { findPattern, mSequence } from './sync-pattern.ts';
+import { findPattern } from './sync-pattern.ts';
 
 /** How the clock of trigger edges was put on the clock of the samples. */
 export interface Alignment {

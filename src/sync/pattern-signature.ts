@@ -1,5 +1,6 @@
+import { mSequence, patternEdges } from '../signal/m-sequence.ts';
 import { type ClockLine, ClockModel, type ClockRef } from './clock-model.ts';
-import { leastRatio, mSequence, patternClock, patternEdges, type SyncPattern } from './sync-pattern.ts';
+import { leastRatio, patternClock, type SyncPattern } from './sync-pattern.ts';
 
 /** A stretch of a stream without gaps: what each sample says about time, and where it stands on its clock. */
 export interface SignatureSamples {
@@ -184,7 +185,7 @@ const restarts = [0.5, 0.15, 0.05].flatMap((by) => [
 ]) as [number, number][];
 
 function refine(values: Float64Array, pattern: SyncPattern, peak: Peak): Fit | null {
-  const edges = patternEdges(pattern);
+  const edges = patternEdges(pattern.order);
   const chips = mSequence(pattern.order).length;
   const inner = edges.filter((edge) => edge.chip > 0 && edge.chip < chips);
   // The same samples throughout: those that lie inside the pattern with a chip to spare for its moving ends.

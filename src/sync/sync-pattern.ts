@@ -1,3 +1,4 @@
+import { mSequence, patternEdges } from '../signal/m-sequence.ts';
 import type { Edge, Polarity } from '../signal/types.ts';
 import { fitPulses } from './clock-fit.ts';
 import type { ClockModel, ClockRef } from './clock-model.ts';
@@ -13,49 +14,9 @@ export interface SyncPattern {
   chip_s: number;
 }
 
-/** Taps of the primitive polynomials: x^7 + x^6 + 1, x^9 + x^5 + 1, x^10 + x^7 + 1, x^11 + x^9 + 1 (P. Alfke, Xilinx XAPP052, 1996). */
-export const polynomials: Readonly<Record<number, readonly number[]>> = {
-  7: [7, 6],
-  9: [9, 5],
-  10: [10, 7],
-  11: [11, 9],
-};
-
-/**
- * One period of the m-sequence: a Fibonacci shift register of `order` stages, all 1 at the start. Each chip is the last
- * stage; then the sum modulo 2 of the tapped stages enters the first.
- * @throws RangeError for an order without a polynomial
- */
-export function mSequence(order: number): Uint8Array {
-  const taps = polynomials[order];
-  if (taps === undefined) throw new RangeError(`there is no sync pattern of order ${order}`);
-  const mask = 2 ** order - 1;
-  let stages = mask;
-  return Uint8Array.from({ length: mask }, () => {
-    const chip = (stages >> (order - 1)) & 1;
-    let sum = 0;
-    for (const tap of taps) sum ^= (stages >> (tap - 1)) & 1;
-    stages = ((stages << 1) | sum) & mask;
-    return chip;
-  });
-}
-
 /** The clock that a pattern keeps: one tick a chip, 0 at its beginning. */
 export function patternClock(pattern: SyncPattern): ClockRef {
   return { id: 'pattern', tickHz: 1 / pattern.chip_s };
-}
-
-/** Where a line that idles low changes in a pattern, in chips from its beginning. */
-export function patternEdges(pattern: SyncPattern): { chip: number; polarity: Polarity }[] {
-  const chips = mSequence(pattern.order);
-  const edges: { chip: number; polarity: Polarity }[] = [];
-  let level = 0;
-  for (let k = 0; k <= chips.length; k++) {
-    const next = k < chips.length ? chips[k]! : 0;
-    if (next !== level) edges.push({ chip: k, polarity: next === 1 ? 'rise' : 'fall' });
-    level = next;
-  }
-  return edges;
 }
 
 /** One playing of a pattern that was found among edges. */
@@ -73,6 +34,8 @@ export interface PatternMatch {
 export const leastRatio = 3;
 /** An edge belongs to a chip boundary if it is at most this far away. */
 const reach_chips = 0.3;
+/** Its first and its last edge are at most this far away from where they should be. */
+const beside_chips = 0.1;
 /** The DUT's chips may be longer or shorter than nominal by this: RC oscillators are a few percent off. */
 const chipTolerance = 0.05;
 
@@ -86,7 +49,7 @@ export function findPattern(edges: readonly Edge[], pattern: SyncPattern, clock:
   if (edges.length === 0) return [];
   // Some sources show falling edges only.
   const polarities = new Set(edges.map(({ polarity }) => polarity));
-  const template = patternEdges(pattern).filter(({ polarity }) => polarities.has(polarity));
+  const template = patternEdges(pattern.order).filter(({ polarity }) => polarities.has(polarity));
   const nominal = clock.tickHz * pattern.chip_s;
   const candidates: Candidate[] = [];
   const recent: Candidate[] = [];
@@ -150,7 +113,7 @@ export function withoutPatterns(
   );
   const length = mSequence(pattern.order).length;
   const isInside = ({ tick }: Edge) =>
-    matches.some(({ model }) => tick > model.map(-reach_chips) && tick < model.map(length + reach_chips));
+    matches.some(({ model }) => tick > model.map(-beside_chips) && tick < model.map(length + beside_chips));
   return edges.filter((edge) => edge.channel !== channel || !isInside(edge));
 }
 

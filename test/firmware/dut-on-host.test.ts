@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { mSequence } from '../../src/sync/sync-pattern.ts';
+import { mSequence } from '../../src/signal/m-sequence.ts';
 import { compileHooks, noCompiler, runProgram } from '../support/c-compiler.ts';
 import { knownCorrect, referenceAnswer, testSet } from '../support/small-network.ts';
 

@@ -3,9 +3,9 @@ import { Random } from '../../src/plant/random.ts';
 import { parseRig } from '../../src/rig/rig-file.ts';
 import { simulateRun } from '../../src/rig/virtual-rig.ts';
 import { scoreRun } from '../../src/scoring/score-run.ts';
+import { patternEdges } from '../../src/signal/m-sequence.ts';
 import type { Recording } from '../../src/signal/recording.ts';
 import type { ClockInfo, Edge, SampleBlock } from '../../src/signal/types.ts';
-import { patternEdges } from '../../src/sync/sync-pattern.ts';
 import { memoryRecording } from '../support/memory-recording.ts';
 import { onSecondClock, type SecondClock } from '../support/two-clocks.ts';
 
@@ -200,7 +200,7 @@ async function withPattern(
   const start_s = 0.0701234;
   const tickHz = 2e4;
   const shift = Math.round(shift_s * tickHz);
-  const pattern = patternEdges(sync);
+  const pattern = patternEdges(sync.order);
   const level_A = 3e-3;
   const integral = (t: number) =>
     pattern.reduce((sum, { chip, polarity }) => {

@@ -1,15 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/plant/random.ts';
+import { mSequence, patternEdges, polynomials } from '../../src/signal/m-sequence.ts';
 import type { Edge } from '../../src/signal/types.ts';
 import { findSignature, type SignatureSamples } from '../../src/sync/pattern-signature.ts';
-import {
-  findPattern,
-  mSequence,
-  patternEdges,
-  polynomials,
-  type SyncPattern,
-  withoutPatterns,
-} from '../../src/sync/sync-pattern.ts';
+import { findPattern, type SyncPattern, withoutPatterns } from '../../src/sync/sync-pattern.ts';
 
 const analyser = { id: 'analyser', tickHz: 1e6 };
 
@@ -34,7 +28,7 @@ describe('the sync pattern', () => {
   });
 
   it('changes where its chips do', () => {
-    const edges = patternEdges({ order: 7, chip_s: 1e-3 });
+    const edges = patternEdges(7);
     expect(edges.slice(0, 4)).toEqual([
       { chip: 0, polarity: 'rise' },
       { chip: 7, polarity: 'fall' },
@@ -50,7 +44,7 @@ describe('the pattern among edges', () => {
 
   /** The pattern from `start_s` on, sampled at 1 MHz with some jitter, chips `scale` times as long as they should be. */
   function played(start_s: number, random: Random, scale = 1, jitter_s = 0): Edge[] {
-    return patternEdges(pattern).map(({ chip, polarity }, seq) => {
+    return patternEdges(pattern.order).map(({ chip, polarity }, seq) => {
       const time_s = start_s + chip * pattern.chip_s * scale + jitter_s * random.normal();
       return {
         clock: 'analyser',
@@ -187,7 +181,7 @@ describe('the pattern as a current signature', () => {
   }): SignatureSamples {
     const { fs, start, random, amplitude = 5e-3, scale = 1, isPoint = false } = fields;
     const perChip = pattern.chip_s * fs * scale;
-    const edges = patternEdges(pattern).map(({ chip, polarity }) => ({
+    const edges = patternEdges(pattern.order).map(({ chip, polarity }) => ({
       at: start + chip * perChip,
       sign: polarity === 'rise' ? 1 : -1,
     }));

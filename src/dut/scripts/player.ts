@@ -58,6 +58,8 @@ export interface ScriptOutcome {
 
 /** The DUT is still busy for a moment after a sound has ended (MLCommons benchmark/runner). */
 const afterSound_ms = 250;
+/** The line is left alone for this long after a sync pattern. */
+const besideSync_ms = 20;
 /** The recording of the benchmark. */
 const wholeRecording_s = 1200;
 
@@ -228,6 +230,8 @@ export class ScriptPlayer {
       case 'sync':
         finished();
         await playSync(dut, action.order, action.chip_us);
+        // No other pulse stands right beside the pattern.
+        await wait(this.#time, besideSync_ms);
         return;
       case 'stream':
         finished();

@@ -4,7 +4,6 @@ export { energyRun, perInferenceRun } from './scripts.ts';
 export {
   type InferenceWindow,
   type ScriptEvent,
-  type SyncSignal,
   timestampPulse_s,
   VirtualDut,
 } from './virtual-dut.ts';

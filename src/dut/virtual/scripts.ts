@@ -1,6 +1,7 @@
+import type { SyncPlan } from '../../signal/recording.ts';
 import type { VirtualAnswer } from './answers.ts';
 import { type VirtualBenchmark, virtualCurrents_A } from './benchmarks.ts';
-import type { ScriptEvent, SyncSignal, VirtualDut } from './virtual-dut.ts';
+import type { ScriptEvent, VirtualDut } from './virtual-dut.ts';
 
 /** Firmware text of MLPerf Tiny. */
 const profileMessage = 'm-profile-[ULPMark for tinyML Firmware V0.0.1]';
@@ -28,7 +29,7 @@ export function* energyRun(
   dutName: string,
   benchmark: VirtualBenchmark,
   answers: Iterable<VirtualAnswer>,
-  sync: SyncSignal | null = null,
+  sync: SyncPlan | null = null,
 ): Generator<ScriptEvent> {
   const { iterations } = benchmark;
   const player = new SyncPlayer(dut, sync);
@@ -74,7 +75,7 @@ export function* perInferenceRun(
   dutName: string,
   benchmark: VirtualBenchmark,
   answers: Iterable<VirtualAnswer>,
-  sync: SyncSignal | null = null,
+  sync: SyncPlan | null = null,
 ): Generator<ScriptEvent> {
   const player = new SyncPlayer(dut, sync);
   yield* boot(dut, dutName, benchmark);
@@ -102,10 +103,10 @@ export function* perInferenceRun(
 /** Plays the sync pattern of a run now and then, where it has one. */
 class SyncPlayer {
   readonly #dut: VirtualDut;
-  readonly #sync: SyncSignal | null;
+  readonly #sync: SyncPlan | null;
   #last_s = 0;
 
-  constructor(dut: VirtualDut, sync: SyncSignal | null) {
+  constructor(dut: VirtualDut, sync: SyncPlan | null) {
     this.#dut = dut;
     this.#sync = sync;
   }

@@ -1,6 +1,8 @@
 import type { Plant } from '../../plant/plant.ts';
 import type { Random } from '../../plant/random.ts';
-import type { LogLine, Polarity } from '../../signal/types.ts';
+import { mSequence, patternEdges } from '../../signal/m-sequence.ts';
+import type { SyncPlan } from '../../signal/recording.ts';
+import type { LogLine } from '../../signal/types.ts';
 import { type VirtualBenchmark, virtualCurrents_A } from './benchmarks.ts';
 
 /** A stretch of inferences that the DUT marked with its trigger line. */
@@ -16,16 +18,6 @@ export type ScriptEvent = LogLine | InferenceWindow;
 
 /** Length of a timestamp pulse: the falling edge counts, the line goes back up after this. */
 export const timestampPulse_s = 50e-6;
-
-/** A pattern that the DUT plays: on a line of its own that idles low, and as its current. */
-export interface SyncSignal {
-  channel: string;
-  chip_s: number;
-  /** Number of chips. */
-  chips: number;
-  /** Where the line changes, in chips from the beginning. */
-  edges: readonly { chip: number; polarity: Polarity }[];
-}
 
 /** Chips take the DUT longer or shorter than asked, by so much (standard deviation, invented). */
 const chipError_rel = 5e-4;
@@ -90,12 +82,12 @@ export class VirtualDut {
     this.plant.edge(this.now_s, this.#channel, high ? 'rise' : 'fall');
   }
 
-  /** Plays a pattern once. */
-  sync({ channel, chip_s, chips, edges }: SyncSignal): void {
+  /** Plays a pattern once: on a line of its own that idles low, and as its current. */
+  sync({ channel, chip_s, order }: SyncPlan): void {
     const actual_s = chip_s * (1 + chipError_rel * this.#random.normal());
     let level = virtualCurrents_A.idle as number;
     let from = 0;
-    for (const { chip, polarity } of [...edges, { chip: chips, polarity: null }]) {
+    for (const { chip, polarity } of [...patternEdges(order), { chip: mSequence(order).length, polarity: null }]) {
       this.spend((chip - from) * actual_s, level);
       from = chip;
       if (polarity === null) break;

@@ -10,8 +10,9 @@ import { PluginReader } from '../../../src/dut/qemu/plugin-events.ts';
 import { icountShift, type QemuEvent } from '../../../src/dut/qemu/timeline.ts';
 import { buildQemuDut, defaultQemuTools, type QemuBuild } from '../../../src/dut/qemu/toolchain.ts';
 import { DeviceError } from '../../../src/signal/errors.ts';
+import { patternEdges } from '../../../src/signal/m-sequence.ts';
 import type { Edge } from '../../../src/signal/types.ts';
-import { findPattern, patternEdges, type SyncPattern } from '../../../src/sync/sync-pattern.ts';
+import { findPattern, type SyncPattern } from '../../../src/sync/sync-pattern.ts';
 import { hooks } from '../../support/c-compiler.ts';
 import { noQemu } from '../../support/qemu.ts';
 import { referenceAnswer, testSet } from '../../support/small-network.ts';
@@ -163,7 +164,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
     const enough = new Promise<void>((resolve) => {
       machine.dut.onEvent((event) => {
         if (isEdge(event)) edges.push(event);
-        if (edges.length === before + patternEdges(pattern).length) resolve();
+        if (edges.length === before + patternEdges(pattern.order).length) resolve();
       });
     });
     await machine.boot();

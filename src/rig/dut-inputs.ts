@@ -96,7 +96,7 @@ const soundList = z
   .min(1);
 /** Where the MLCommons runner has the words of the whole recording. */
 const soundListName = 'sww_long_test.json';
-const mostBytes = 1 << 20;
+const mostBytes = 1 << 18;
 
 /**
  * The sound of a streaming run: the first of the list that the rig names (`sww_*_test.json` of the MLCommons runner, or the

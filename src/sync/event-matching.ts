@@ -59,24 +59,31 @@ export function matchPromised(
   tolerance_ticks: number,
 ): MatchedEdges | null {
   if (to.length < 2) return null;
-  let found: Edge[] | null = null;
+  let found: number | null = null;
   for (let start = 0; start + to.length <= from.length; start++) {
-    const stretch = from.slice(start, start + to.length);
-    if (!hasSameGaps(stretch, to, nominal, tolerance_ticks)) continue;
+    if (!hasSameGaps(from, start, to, nominal, tolerance_ticks)) continue;
     if (found !== null) return null;
-    found = stretch;
+    found = start;
   }
-  return found === null ? null : { from: found, to: [...to] };
+  return found === null ? null : { from: from.slice(found, found + to.length), to: [...to] };
 }
 
-function hasSameGaps(from: readonly Edge[], to: readonly Edge[], nominal: number, tolerance: number): boolean {
-  const span = nominal * (from.at(-1)!.tick - from[0]!.tick);
+/** Are the gaps of `from` from `start` on those of `to`? */
+function hasSameGaps(
+  from: readonly Edge[],
+  start: number,
+  to: readonly Edge[],
+  nominal: number,
+  tolerance: number,
+): boolean {
+  const span = nominal * (from[start + to.length - 1]!.tick - from[start]!.tick);
   const rate = (to.at(-1)!.tick - to[0]!.tick) / span;
   if (!(Math.abs(rate - 1) <= skewMost + (2 * tolerance) / span)) return false;
   return to.every((edge, k) => {
-    if (edge.polarity !== from[k]!.polarity) return false;
+    const other = from[start + k]!;
+    if (edge.polarity !== other.polarity) return false;
     if (k === 0) return true;
-    const gap = nominal * (from[k]!.tick - from[k - 1]!.tick);
+    const gap = nominal * (other.tick - from[start + k - 1]!.tick);
     return Math.abs(edge.tick - to[k - 1]!.tick - rate * gap) <= 2 * tolerance + driftError * gap;
   });
 }

@@ -23,7 +23,7 @@ export interface RangingResult {
 
 /**
  * The two runs of MLPerf Power: with automatic ranges, then the same workload with the ranges fixed at the largest voltage
- * and 1.1 times the largest current that were seen. The ranges of before are restored, whatever happens.
+ * and a multiple of the largest current that were seen. The ranges of before are restored, whatever happens.
  * @throws DeviceError `ranging.no-samples` where the first run gave no reading, and whatever the daemon refuses
  */
 export async function runWithRanging(client: PtdClient, options: RangingOptions): Promise<RangingResult> {
@@ -58,7 +58,9 @@ export async function runWithRanging(client: PtdClient, options: RangingOptions)
       });
     }
     await client.setRange('V', maxVolts);
-    await client.setRange('A', maxAmps * ptdaemonCurrentReserve);
+    const watts = ranging.map((sample) => sample.watts).filter((each) => each > 0);
+    const meanPower_W = watts.reduce((sum, each) => sum + each, 0) / watts.length;
+    await client.setRange('A', maxAmps * ptdaemonCurrentReserve(meanPower_W));
     return { maxVolts, maxAmps, testing: await measure('testing') };
   } finally {
     if (initial.volts !== null) await client.setRange('V', initial.volts);

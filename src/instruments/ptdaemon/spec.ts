@@ -17,8 +17,11 @@ export const ptdaemonInterval_ms = 1000;
 /** The daemon is given so long to settle after a change of range (power-dev, ANALYZER_SLEEP). */
 export const ptdaemonSettle_ms = 10_000;
 
-/** The testing run's current range is so much more than the largest current of the ranging run. */
-export const ptdaemonCurrentReserve = 1.1;
+/**
+ * The testing run's current range is so much more than the largest current of the ranging run: supplies below 75 W need not
+ * correct their power factor, and their peaks are higher (power-dev, `Session.stop`).
+ */
+export const ptdaemonCurrentReserve = (meanPower_W: number): number => (meanPower_W >= 75 ? 1.1 : 3.3);
 
 /** @see calibration/instruments/ptdaemon.json */
 export const ptdaemonAccuracy = loadAccuracySheet('ptdaemon');

@@ -13,6 +13,7 @@ import { memoryPair } from '../../../src/transport/memory.ts';
 import { VirtualTime, wait } from '../../../src/transport/time.ts';
 import { fuzz } from '../../support/fuzz.ts';
 import { randomBelow } from '../../support/random.ts';
+import { dc } from '../../support/signals.ts';
 
 describe('answers of a PTDaemon', () => {
   it('to Identify tell driver, quantities, version and analyzer', () => {
@@ -168,6 +169,15 @@ describe('the two runs of MLPerf Power', () => {
       'SR,A,20',
     ]);
     expect(time.now_ns() / 1e9).toBeGreaterThan(80);
+  });
+
+  it('leave more room above the current of a device below 75 W, as the software of MLPerf does', async () => {
+    const time = new VirtualTime();
+    const [host, device] = memoryPair('ptd');
+    const emulator = new PtdaemonEmulator(device, { source: dc(0.2, 231.5), time });
+    const workload = () => wait(time, 5050);
+    await time.run(runWithRanging(new PtdClient(host, time), { session: 's', workload, time, where: 'ptd' }));
+    expect(emulator.requests).toContain(`SR,A,${0.2 * 3.3}`);
   });
 
   it('stop and restore when the workload fails', async () => {

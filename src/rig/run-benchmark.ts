@@ -347,7 +347,10 @@ function isAnswer({ source, text }: LogLine): boolean {
 function promisedOf({ plan }: RunSource): number | null {
   if (plan.answers !== undefined) return plan.answers;
   if (plan.windows === null) return null;
-  return 2 * plan.windows + (plan.pairing === 'falling-pairs' ? 1 : 0);
+  const isFalling = plan.pairing === 'falling-pairs';
+  // A sync pattern on the same line has 2^(order - 1) edges, and is played at the beginning and at the end.
+  const pattern = plan.sync?.channel === plan.channel ? 2 ** plan.sync.order / (isFalling ? 2 : 1) : 0;
+  return 2 * plan.windows + (isFalling ? 1 : 0) + pattern;
 }
 
 /** How long an interrupted run may take to switch its supply off. */

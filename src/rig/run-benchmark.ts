@@ -8,7 +8,7 @@ import { renderReport } from '../report/html.ts';
 import { refusedDocument, type ScoreDocument } from '../scoring/score-document.ts';
 import { type ScoredRun, scoreRun } from '../scoring/score-run.ts';
 import { DeviceError, JoulemarkError, RefusalError, UsageError } from '../signal/errors.ts';
-import type { Recording } from '../signal/recording.ts';
+import type { Recording, RunPlan } from '../signal/recording.ts';
 import type { Chunk, Edge, LogLine } from '../signal/types.ts';
 import { exportEnergyRunner } from './energyrunner-export.ts';
 import { exportMlcommons } from './mlcommons-export.ts';
@@ -251,20 +251,20 @@ const flushEvery_ms = 10;
 
 /** The run that a rig asks for: the virtual rig, or an instrument that is emulated or real. */
 async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
+  assertFree(options.folder);
   if (rig.dut.connection === 'pty') return servedDutRun(rig, options);
   const { mode } = rig.dut;
   if (mode !== 'energy') {
-    assertFree(options.folder);
     const { unmeasuredRun } = await import('./unmeasured-run.ts');
     return unmeasuredRun(rig, mode, preparationOf(options));
   }
   if (rig.instrument.family !== 'virtual') {
     if (isSerialPort(rig.dut.connection)) return serialDutRun(rig, options);
     const { instrumentRun } = await import('./instrument-run.ts');
-    return instrumentRun(rig);
+    const run = await instrumentRun(rig);
+    return { ...run, hasEnergyRunnerLayout: hasHandshake(run.plan) };
   }
   if (rig.dut.connection === 'qemu') {
-    assertFree(options.folder);
     const { qemuRun } = await import('./qemu-run.ts');
     return qemuRun(rig);
   }
@@ -275,8 +275,14 @@ async function sourceOf(rig: Rig, options: RunOptions): Promise<RunSource> {
     ...run,
     simulated: true,
     isVirtualTime: true,
+    hasEnergyRunnerLayout: hasHandshake(run.plan),
     chunks$: paced(run.chunks, options.pace, (chunk) => chunkTime_s(chunk, rates)),
   };
+}
+
+/** EnergyRunner's windows lie between falling edges, after one that is the handshake. */
+function hasHandshake(plan: RunPlan): boolean {
+  return plan.pairing === 'falling-pairs';
 }
 
 /** Of all that `dut.connection` may say, a path. */
@@ -304,7 +310,6 @@ async function servedDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
 }
 
 async function serialDutRun(rig: Rig, options: RunOptions): Promise<RunSource> {
-  assertFree(options.folder);
   const { dutRun } = await import('./dut-run.ts');
   return dutRun(rig, {
     ...preparationOf(options),

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openEnergyRunner } from '../../src/capture/formats/energyrunner/index.ts';
@@ -16,11 +16,18 @@ afterAll(remove);
 
 async function runAndExport(name: string, rigText: string) {
   const run = join(folder, name);
-  const { document } = await runBenchmark(parseRig(rigText, name), { folder: run, rigText });
-  const out = join(folder, `${name}-energyrunner`);
+  const { document, energyRunnerFolder } = await runBenchmark(parseRig(rigText, name), { folder: run, rigText });
+  const out = join(folder, `${name}-written-again`);
   const recording = await openRunFolder(run);
   const layout = await exportEnergyRunner(recording, out, await scoreRun(recording));
-  return { document, recording, layout, out, audit: await auditLayout(recording, out, document, layout) };
+  return {
+    document,
+    energyRunnerFolder,
+    recording,
+    layout,
+    out,
+    audit: await auditLayout(recording, out, document, layout),
+  };
 }
 
 describe('a run of the virtual rig in the layout of EnergyRunner', () => {
@@ -78,6 +85,25 @@ describe('a run of the virtual rig in the layout of EnergyRunner', () => {
     expect(layout.score!.warnings.map(({ code }) => code)).toContain('samples.dropped');
     expect(audit).toMatchObject({ arithmetic: 'exact', agreement: { agrees: true } });
     expect(readFileSync(join(out, 'log.txt'), 'utf8')).toMatch(/m-\[Dropped \d+ packets out of \d+, /);
+  });
+
+  test('is what the run has written beside its folder', async () => {
+    const { energyRunnerFolder, out } = await runAndExport(
+      'beside',
+      'version: 1\ninstrument: {settings: {rate_Hz: 2000}}\n',
+    );
+    const names = readdirSync(out).sort();
+    expect(names).toEqual([
+      'SIMULATED',
+      'log.txt',
+      'results.txt',
+      'script.async',
+      'trace1-energy.bin',
+      'trace1-timestamps.json',
+    ]);
+    expect(readdirSync(energyRunnerFolder!).sort()).toEqual(names);
+    for (const name of names)
+      expect(readFileSync(join(energyRunnerFolder!, name))).toEqual(readFileSync(join(out, name)));
   });
 
   test('is refused where there is no handshake', async () => {

@@ -21,8 +21,8 @@ const counts = { n: 2, tp: 1, fn: 1, fp: 1, f1: 0.5 };
 
 let runs = 0;
 
-async function run(dut: string, ioManager: 'uno' | 'interface-board' = 'interface-board') {
-  const served = await serveDut({ model: 'sww01', mode: 'energy', faults: [], ioManager, sound_s });
+async function run(dut: string, faults: string[] = []) {
+  const served = await serveDut({ model: 'sww01', mode: 'energy', faults, ioManager: 'interface-board', sound_s });
   const path = join(folder, `run-${runs++}`);
   const rigText = `version: 1
 profile: sww01
@@ -87,16 +87,31 @@ describe.skipIf(noPty !== null).concurrent('a streaming wakeword run behind the 
       detection_windows: [...windows, [5.5, 5.9]],
     };
     writeFileSync(list, JSON.stringify([entry]));
-    for (const mode of ['performance', 'accuracy']) {
-      const { document } = await run(`, mode: ${mode}, inputs: ${list}`);
-      expect(document).toMatchObject({ mode, refusal: null, accuracy: { n: 3, tp: 1, fn: 2, fp: 1 } });
+    const modes = ['performance', 'accuracy'];
+    const outcomes = await Promise.all(modes.map((mode) => run(`, mode: ${mode}, inputs: ${list}`)));
+    outcomes.forEach(({ document }, k) => {
+      expect(document).toMatchObject({ mode: modes[k], refusal: null, accuracy: { n: 3, tp: 1, fn: 2, fp: 1 } });
       expect(document.median.throughput_ips).toBeCloseTo(125, 0);
       expect(document.gates.map(({ id, met }) => [id, met])).toEqual([
         ['quality.fp', true],
         ['quality.fn', true],
       ]);
-    }
+    });
   }, 60_000);
+
+  test.each([
+    ['error@start', 'dut.error'],
+    ['mute@stop', 'device.silent'],
+  ])(
+    'with %s under way ends with one error, and keeps the capture',
+    async (fault, code) => {
+      const error = await run('', [fault]).catch((reason) => reason as { code: string; remedy: string });
+      expect(error).toMatchObject({ code, remedy: expect.stringContaining('is kept in') });
+      const kept = /kept in (.*)$/.exec((error as { remedy: string }).remedy)![1]!;
+      expect((await verifyRunFolder(kept)).ok).toBe(true);
+    },
+    60_000,
+  );
 
   test('is refused without the board, the list, or the sound on its card', async () => {
     await expect(run(', inputs: nowhere.json')).rejects.toMatchObject({ code: 'rig.inputs' });

@@ -1,5 +1,5 @@
 import { lstatSync, mkdirSync, statSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -49,11 +49,13 @@ export const longestLine = 4096;
  * @param make makes the folder where it is missing
  */
 export function worldSocketOf(port: string, make = false): string | null {
+  // Not userInfo(), which fails for a user without an entry in passwd. Where there are no users there are no PTYs.
+  const uid = process.getuid?.() ?? null;
   try {
-    const folder = join(tmpdir(), `joulemark-${userInfo().uid}`);
+    const folder = join(tmpdir(), `joulemark-${uid}`);
     if (make) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const about = lstatSync(folder);
-    if (!about.isDirectory() || about.uid !== userInfo().uid || (about.mode & 0o077) !== 0) return null;
+    if (!about.isDirectory() || about.uid !== uid || (about.mode & 0o077) !== 0) return null;
     const { dev, rdev } = statSync(port);
     return rdev === 0 ? null : join(folder, `world-${dev.toString(16)}-${rdev.toString(16)}.sock`);
   } catch {

@@ -9,7 +9,7 @@ const inputs = testSet();
 /** The fields of each answer of the C firmware, as it prints them. */
 function firmwareAnswers(list: readonly Uint8Array[]): string[][] {
   const program = compileHooks({
-    sources: ['ports/nrf51-qemu/main.c', 'test/host/uart.c', 'src/jm_monitor.c', 'network/jm_net.c'],
+    sources: ['ports/nrf51-qemu/main.c', 'test/host/uart.c', 'src/jm_monitor.c', 'src/jm_sync.c', 'network/jm_net.c'],
     includes: ['include', 'glue', 'network', 'ports/nrf51-qemu', 'test/host'],
     options: ['-DEE_CFG_ENERGY_MODE=0'],
   });

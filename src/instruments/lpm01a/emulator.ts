@@ -141,8 +141,9 @@ export class Lpm01aEmulator implements Emulator {
     else this.#send(Buffer.from(text, 'latin1'));
   }
 
+  /** An empty line before and behind, as clients of the board expect it to the byte. */
   #ack(text: string, ...values: string[]): string {
-    return `\r\n${lpm01aPrompt}ack ${text}\r\n${values.map((value) => `${value}\r\n`).join('')}`;
+    return `\r\n${lpm01aPrompt}ack ${text}\r\n${values.map((value) => `${value}\r\n`).join('')}\r\n`;
   }
 
   #refuse(command: string, detail: string): string {
@@ -163,7 +164,7 @@ export class Lpm01aEmulator implements Emulator {
       case 'help':
         return this.#ack('help', 'htc hrc volt freq acqtime acqmode output format start stop');
       case 'echo':
-        return this.#ack(line);
+        return `\r\n${lpm01aPrompt}${line}\r\n`;
       case 'powershield':
         return this.#ack(`powershield ${this.serial}`);
       case 'version':
@@ -200,10 +201,11 @@ export class Lpm01aEmulator implements Emulator {
         return this.#ack(line);
       case 'lcd':
       case 'pwrend':
-      case 'temp':
       case 'autotest':
       case 'calib':
         return this.#ack(line);
+      case 'temp':
+        return this.#ack(`${line} ${line.endsWith('degf') ? '77.0' : '25.0'}`);
       case 'funcmode':
         return argument[0] === 'optim' || argument[0] === 'high' ? this.#ack(line) : this.#refuse(line, 'bad value');
       case this.#options.manualSpelling ? 'currthre' : 'currthres':
@@ -250,7 +252,7 @@ export class Lpm01aEmulator implements Emulator {
   }
 
   #setVoltage(line: string, word: string | undefined, value: number): string {
-    if (word === 'get') return this.#ack('volt get', `${Math.round(this.#voltage_V * 1000)}m`);
+    if (word === 'get') return this.#ack(`volt get ${encodeAscii(this.#voltage_V)}`);
     if (!(value >= 1.8 && value <= 3.3)) return this.#refuse(line, 'bad value');
     if (this.#power === 'on') return this.#refuse(line, 'target is powered');
     this.#voltage_V = value;

@@ -563,6 +563,27 @@ describe('the LPM01A emulator', () => {
     expect(answers).toMatch(/PowerShield > error nonsense\r\nError detail: /);
   });
 
+  it('answers to the byte as other clients of the board expect it', async () => {
+    const b = bench(dc(1e-3));
+    let answers = '';
+    b.host.onData((bytes) => {
+      answers += Buffer.from(bytes).toString('latin1');
+    });
+    for (const line of ['htc', 'echo ABC', 'volt 3300m', 'volt get', 'temp degc']) {
+      await b.host.write(Buffer.from(`${line}\r\n`));
+    }
+    await b.time.advance(5);
+    expect(answers).toBe(
+      [
+        '\r\nPowerShield > ack htc\r\n\r\n',
+        '\r\nPowerShield > echo ABC\r\n',
+        '\r\nPowerShield > ack volt 3300m\r\n\r\n',
+        '\r\nPowerShield > ack volt get 3300-03\r\n\r\n',
+        '\r\nPowerShield > ack temp degc 25.0\r\n\r\n',
+      ].join(''),
+    );
+  });
+
   it('takes numbers in every form', async () => {
     const b = bench(dc(1e-3));
     let answers = '';
@@ -573,7 +594,9 @@ describe('the LPM01A emulator', () => {
       await b.host.write(Buffer.from(`${line}\n`));
     }
     await b.time.advance(5);
-    expect(answers).toMatch(/2000m[\s\S]*2500m[\s\S]*ack freq 1\+3[\s\S]*ack freq 5k[\s\S]*error volt 3,3/);
+    expect(answers).toMatch(
+      /volt get 2000-03[\s\S]*volt get 2500-03[\s\S]*ack freq 1\+3[\s\S]*ack freq 5k[\s\S]*error volt 3,3/,
+    );
   });
 });
 

@@ -121,6 +121,8 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
             resolution_s: description.resolution_s,
             latency_s: description.latency_s,
             shortestPulse_s: description.shortestPulse_s,
+            // Of the instrument: it may be wired to the same pin.
+            input: rig.trigger.channel,
           }),
           ...(trigger?.late && { lines: trigger.late.lines }),
         },

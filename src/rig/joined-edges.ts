@@ -15,6 +15,7 @@ const recordedTrigger = z.object({
   kind: z.literal('recording'),
   lines: z.object({ trigger: z.string(), shared: z.string(), input: z.string() }),
 });
+const wiredTrigger = z.object({ input: z.string() });
 const messageTrigger = z.object({ kind: z.literal('dut-messages') });
 
 /**
@@ -67,11 +68,10 @@ function linesOf(run: Recording, plan: RunPlan, line: string | undefined): Recor
   const own = recordedTrigger.safeParse(run.provenance.trigger);
   if (own.success && (line === undefined || line === own.data.lines.trigger)) return own.data.lines;
   const trigger = line ?? plan.channel;
-  return {
-    trigger,
-    shared: own.success ? own.data.lines.shared : trigger,
-    input: own.data?.lines.input ?? plan.channel,
-  };
+  if (own.success) return { ...own.data.lines, trigger };
+  // The instrument may have seen the pin too, where something else bracketed the run.
+  const input = wiredTrigger.safeParse(run.provenance.trigger).data?.input ?? plan.channel;
+  return { trigger, shared: trigger, input };
 }
 
 /** The plan of a run that took messages for edges is put back to the pulses of the pin. */

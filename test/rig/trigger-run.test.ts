@@ -229,7 +229,7 @@ describe.skipIf(noPty !== null)('a GPIO line of this computer', () => {
 
   test('brackets a run on the clock of the host', async () => {
     installGpiomon(`exec tail -n 0 -f ${lines}`);
-    const { outcome, error, path } = await run(rig, undefined, tell);
+    const { outcome, error, path, vcd } = await run(rig, undefined, tell);
     expect(error).toBeUndefined();
     const { document } = outcome!;
     expect(document.refusal).toBeNull();
@@ -237,6 +237,13 @@ describe.skipIf(noPty !== null)('a GPIO line of this computer', () => {
     const [alignment] = document.alignments!;
     expect(alignment).toMatchObject({ edges: 'host', samples: 'instrument', method: 'host-clock' });
     expect(await errors_u(document, path)).toBeLessThan(mostErrors_u);
+    // The instrument has seen the pin on its own input, which relates a recording that comes later.
+    const late = join(folder, 'beside-gpio.vcd');
+    writeFileSync(late, vcd('D3'));
+    const joined = withRecordedEdges(await openRunFolder(path), await openLogicRecording(late), 'D3');
+    const again = (await scoreRecording(joined)).document;
+    expect(again.alignments).toMatchObject([{ edges: 'logic-analyser', method: 'shared-pulses' }]);
+    expect(await errors_u(again, path)).toBeLessThan(mostErrors_u);
   }, 60_000);
 
   test('is refused for pulses that it may miss', async () => {

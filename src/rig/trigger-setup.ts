@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { TimedLine } from '../dut/line-queue.ts';
 import {
   ControlLineSource,
@@ -89,6 +91,8 @@ export function setUpTrigger(
     case 'recording': {
       const { file, channel, wait_s } = rig.trigger;
       if (file === undefined) throw refuse('nothing says which file', 'add `file:` under `trigger:`');
+      if (!existsSync(dirname(file)))
+        throw refuse(`there is no folder for ${file}`, 'make the folder, or name another');
       const trigger = rig.trigger.file_channel ?? channel;
       const lines = { trigger, shared: rig.trigger.shared_channel ?? trigger, input: channel };
       const source = new RecordingFileSource(file, { lines, wait_s, onWait: onNotice });

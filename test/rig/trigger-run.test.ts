@@ -189,6 +189,12 @@ describe.skipIf(noPty !== null).concurrent('the recording of a logic analyser', 
     expect(await errors_u(document, path)).toBeLessThan(mostErrors_u);
   }, 60_000);
 
+  test('is refused before the run where there is no file or folder for it', async () => {
+    const { error } = await run(() => `{source: recording, file: ${join(folder, 'nowhere', 'a.vcd')}}`);
+    expect(error).toMatchObject({ code: 'rig.trigger', message: expect.stringContaining('there is no folder') });
+    expect((await run(() => '{source: recording}')).error).toMatchObject({ code: 'rig.trigger' });
+  }, 60_000);
+
   test('that another clock made gives no figure, says why, and is kept', async () => {
     const other = { isHigh: true, changes_s: Array.from({ length: 22 }, (_, k) => 1 + k ** 1.5) };
     const { outcome, path } = await run(rig, (_, name) => ({

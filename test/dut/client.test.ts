@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DutClient } from '../../src/dut/client.ts';
 import { DirectLink } from '../../src/dut/command-port.ts';
 import { simulatedInput } from '../../src/dut/emulators/index.ts';
+import { wakewordNetwork } from '../../src/dut/emulators/wakeword.ts';
 import { Random } from '../../src/plant/random.ts';
 import type { ByteStream } from '../../src/transport/byte-stream.ts';
 import { memoryPair } from '../../src/transport/memory.ts';
@@ -320,19 +321,35 @@ describe('the emulated DUT', () => {
       await time.run(codeOf(client.command(command)));
       return lines.filter((line) => line !== 'm-ready');
     };
-    expect(await say('nonsense')).toEqual(['e-[Unknown command: nonsense]']);
+    expect(await say('results')).toEqual([`m-results-[${kws.answer(new Uint8Array()).join(',')}]`]);
+    expect(await say('nonsense 1 2')).toEqual(['e-[Unknown command: nonsense]']);
+    expect(await say('start')).toEqual(['e-[Unknown command: start]']);
     expect(await say('db')).toEqual(["e-[Command 'db' requires a subcommand]"]);
     expect(await say('db load')).toEqual(["e-[Command 'db load' requires the # of bytes]"]);
     expect(await say('db load 0')).toEqual(["e-[Command 'db load' must be >0 bytes]"]);
     expect(await say('db load 27649')).toEqual(['Supplied buffer size 27649 exceeds maximum of 27648']);
+    expect(await say('db load -5')).toEqual(['Supplied buffer size -5 exceeds maximum of 27648']);
     expect(await say('db load 3')).toEqual(['m-[Expecting 3 bytes]']);
     expect(await say('db 0')).toEqual(['e-[Insufficent number of hex digits]']);
     expect(await say('db zz')).toEqual(["e-[Invalid hex digit 'zz']"]);
     expect(await say('db 0aff42ee')).toEqual(['m-load-done']);
-    expect(await say('db print')).toEqual(['m-buffer-0a-ff-42']);
+    expect(await say('db print')).toEqual(['m-buffer-0a-ff-42', '']);
+    expect(await say('db load 8')).toEqual(['m-[Expecting 8 bytes]']);
+    expect(await say('db 11')).toEqual([]);
+    expect(await say('db print 2 1')).toEqual(['m-buffer-11-ff-42-00-00-00-00-00']);
+    expect(await say('infer 1 0')).toContain('Input db has 1 elemented, expected 490');
     expect(await say('infer 0')).toEqual(['e-[Inference iterations must be >0]']);
     expect(await say('infer 1 -1')).toEqual(['e-[Inference warmup must be >=0]']);
     expect(await say('infer 2')).toContain('m-warmup-start-10');
+    expect(await say('infer 1 none')).toContain('m-warmup-start-0');
+  });
+
+  test('ends the answer to `stop` with a list that is not empty, which the MLCommons runner could not read', async () => {
+    const { time, client, lines } = directDut({ network: wakewordNetwork });
+    await time.run(client.open());
+    lines.length = 0;
+    await time.run(client.command('stop'));
+    expect(lines.join('')).toMatch(/Streaming stopped\.target activations: \[-?\d+(?:,-?\d+)*\]m-ready$/);
   });
 
   test('keeps 80 characters of a command', async () => {

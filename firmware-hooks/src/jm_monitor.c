@@ -208,7 +208,7 @@ static void infer_command(const jm_monitor_t *monitor, char *arguments)
         return;
     }
     const uint32_t capacity = firmware->capacity;
-    firmware->load_tensor(firmware->buffer, (monitor->size < capacity) ? monitor->size : capacity);
+    firmware->load_tensor(firmware->buffer, (monitor->position < capacity) ? monitor->position : capacity);
     say_number(monitor, "m-warmup-start-", (uint32_t)warmups, "\r\n");
     firmware->warmup_begin();
     for (int32_t k = 0; k < warmups; k++) {

@@ -84,6 +84,7 @@ describe.skipIf(noCompiler !== null)(`the DUT firmware as a program of this mach
 
   it('says when an input has the wrong size', () => {
     expect(ask('db load 4%db 01020304%infer 1 0%')).toContain('Input db has 4 elemented, expected 490\n');
+    expect(ask('db load 490%db 0102%infer 1 0%')).toContain('Input db has 2 elemented, expected 490\n');
   });
 
   it('warms up 10 times and infers once unless told otherwise', () => {

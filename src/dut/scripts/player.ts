@@ -254,7 +254,9 @@ export class ScriptPlayer {
     await this.#rig.dut.load(bytes);
     this.#isMuted = false;
     const took_s = Math.max(1e-3, (this.#time.now_ns() - begun_ns) / 1e9);
-    this.#say('parser', 'm-unmute-target[dut]');
+    for (const target of word === 'bloadp' ? ['dut', 'io', 'parser'] : ['dut']) {
+      this.#say('parser', `m-unmute-target[${target}]`);
+    }
     this.#say('parser', `m-${word}-done`);
     const hexDigits_kb = (8 * bytes.length) / 1000;
     this.#say('parser', `Binary load took ${took_s.toFixed(3)} sec, or ${(hexDigits_kb / took_s).toFixed(3)} kb/sec`);

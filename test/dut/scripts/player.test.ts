@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseLogLine } from '../../../src/capture/formats/energyrunner/log.ts';
 import type { DutClientOptions } from '../../../src/dut/client.ts';
 import { type DutEmulatorOptions, simulatedInput } from '../../../src/dut/emulators/index.ts';
+import { wakewordNetwork } from '../../../src/dut/emulators/wakeword.ts';
 import {
   type InstrumentControls,
   inferencesFor,
@@ -228,6 +229,10 @@ describe('an energy run', () => {
     await rig.time.run(player.play());
     expect(stamps.length).toBe(11);
     expect(textOf(log)).toContain('parser: Command "io dut infer 240 1"');
+    // After a download through the board the published logs name all three.
+    const unmuted = textOf(log).filter((line) => line.includes('unmute'));
+    expect(unmuted.slice(0, 3)).toEqual(['dut', 'io', 'parser'].map((target) => `parser: m-unmute-target[${target}]`));
+    expect(unmuted.length).toBe(15);
   });
 });
 
@@ -236,7 +241,7 @@ test('a streaming wakeword run listens while the board plays, and reads the dete
   const script = makeScript('accuracy', 'sww01', [sound], { isRelayed: true, hasIoTimer: false });
   const rig = relayedDut(
     { kind: 'interface-board', files: { 'long.wav': { duration_s: 30 } } },
-    { mode: 'energy', network: { ...kws, model: 'sww01' } },
+    { mode: 'energy', network: wakewordNetwork },
   );
   const player = new ScriptPlayer(script, {
     dut: rig.client,

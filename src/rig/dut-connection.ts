@@ -5,6 +5,7 @@ import type { TimedLine } from '../dut/line-queue.ts';
 import { directBlockBytes } from '../dut/protocol.ts';
 import { InterruptedError } from '../signal/errors.ts';
 import { openSerial, type SerialPortStream } from '../transport/serial.ts';
+import { realTime, type TimeSource } from '../transport/time.ts';
 import type { Rig } from './rig-file.ts';
 
 /** Of a DUT behind an IO manager, of the port to that, and of a DUT by itself, where the rig does not say. */
@@ -33,14 +34,25 @@ export function unlessInterrupted<T>(interrupt: AbortSignal | undefined, work: P
   });
 }
 
-/** A DUT that answers, with the way to it. */
-export interface OpenDut {
+/** Takes the lines of the DUT and the IO manager. */
+export type LineListener = (source: 'dut' | 'io', line: TimedLine) => void;
+
+/** A DUT with the way to it. */
+export interface ReachedDut {
   client: DutClient;
   io: IoManager | null;
+  /** The time that it lives in. */
+  time: TimeSource;
+  /** Where the lines of the DUT and the IO manager go. */
+  onLine(listener: LineListener | null): void;
+  /** Idempotent; never rejects. */
+  close(): Promise<void>;
+}
+
+/** A DUT behind a serial port of this computer. */
+export interface OpenDut extends ReachedDut {
   /** The open port. */
   port: SerialPortStream;
-  /** Where the lines of the DUT and the IO manager go. */
-  onLine(listener: ((source: 'dut' | 'io', line: TimedLine) => void) | null): void;
 }
 
 /**
@@ -50,7 +62,7 @@ export interface OpenDut {
  */
 export async function openDut(rig: Rig, firmware: 'energy' | 'performance', scores: number | null): Promise<OpenDut> {
   const { connection, via } = rig.dut;
-  let listener: ((source: 'dut' | 'io', line: TimedLine) => void) | null = null;
+  let listener: LineListener | null = null;
   const options = {
     ...(scores === null ? {} : { scores }),
     onLine: (line: TimedLine) => listener?.('dut', line),
@@ -61,11 +73,12 @@ export async function openDut(rig: Rig, firmware: 'energy' | 'performance', scor
   const isRelayed = via === 'io-manager';
   const baudRate = isRelayed ? ioManagerBaud : (rig.dut.baud ?? modeBaud[firmware]);
   const stream = await openSerial(connection, { baudRate });
-  if (!isRelayed)
-    return { client: new DutClient(new DirectLink(stream, directBlockBytes), options), io: null, port: stream, onLine };
-  const io = new IoManager(stream, {
-    dutBaud: rig.dut.baud ?? relayedBaud,
-    onLine: (line) => listener?.('io', line),
-  });
-  return { client: new DutClient(io.dutLink(), options), io, port: stream, onLine };
+  const io = isRelayed
+    ? new IoManager(stream, {
+        dutBaud: rig.dut.baud ?? relayedBaud,
+        onLine: (line) => listener?.('io', line),
+      })
+    : null;
+  const client = new DutClient(io === null ? new DirectLink(stream, directBlockBytes) : io.dutLink(), options);
+  return { client, io, port: stream, time: realTime, onLine, close: () => client.close() };
 }

@@ -8,7 +8,7 @@ import type { IoManager } from '../dut/io-manager.ts';
 import { benchmarkRuns, type ScriptInput } from '../dut/scripts/index.ts';
 import { Random } from '../plant/random.ts';
 import { FormatError, UsageError } from '../signal/errors.ts';
-import type { OpenDut } from './dut-connection.ts';
+import type { ReachedDut } from './dut-connection.ts';
 import type { Rig } from './rig-file.ts';
 
 /** So begins the name of an emulated DUT. */
@@ -76,7 +76,7 @@ export function assertStreamingFits(rig: Rig): void {
 }
 
 /** The interface board of a streaming run. @throws UsageError where it is none */
-export function boardOf({ io }: OpenDut): IoManager {
+export function boardOf({ io }: ReachedDut): IoManager {
   if (io?.kind === 'interface-board') return io;
   throw new UsageError('rig.streaming', {
     where: io?.name ?? 'dut.via',

@@ -1,8 +1,8 @@
 import { Observable } from 'rxjs';
 import type { DeviceError } from '../signal/errors.ts';
 import type { Chunk, LogLine } from '../signal/types.ts';
-import { realTime } from '../transport/time.ts';
-import type { OpenDut } from './dut-connection.ts';
+import { realTime, type TimeSource } from '../transport/time.ts';
+import type { ReachedDut } from './dut-connection.ts';
 import { simulatedMark } from './dut-inputs.ts';
 import type { RunSource } from './run-source.ts';
 
@@ -15,15 +15,22 @@ const mostLines = 10_000;
  */
 export class Preparation {
   readonly #lines: LogLine[] = [];
-  readonly #begun_ns = realTime.now_ns();
+  readonly #time: TimeSource;
+  readonly #begun_ns: number;
+
+  /** @param time of the DUT */
+  constructor(time: TimeSource = realTime) {
+    this.#time = time;
+    this.#begun_ns = time.now_ns();
+  }
 
   /** Hears a DUT until somebody else does. */
-  listen(dut: OpenDut): void {
+  listen(dut: ReachedDut): void {
     dut.onLine((source, { text, arrival_ns }) => this.#add(source, text, arrival_ns));
   }
 
   say(source: string, text: string): void {
-    this.#add(source, text, realTime.now_ns());
+    this.#add(source, text, this.#time.now_ns());
   }
 
   /** A run that tells of this and fails. */

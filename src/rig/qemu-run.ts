@@ -2,15 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Observable, type Subscriber } from 'rxjs';
-import { DutClient } from '../dut/client.ts';
-import { DirectLink } from '../dut/command-port.ts';
-import { IoManagerEmulator } from '../dut/emulators/index.ts';
-import { IoManager } from '../dut/io-manager.ts';
-import type { TimedLine } from '../dut/line-queue.ts';
-import { type DutMode, directBlockBytes } from '../dut/protocol.ts';
-import { startQemu } from '../dut/qemu/machine.ts';
-import type { QemuEvent, QemuTimeline } from '../dut/qemu/timeline.ts';
-import { buildQemuDut, defaultQemuTools, type QemuTools } from '../dut/qemu/toolchain.ts';
+import type { QemuEvent } from '../dut/qemu/timeline.ts';
+import { defaultQemuTools, type QemuFirmware, type QemuTools } from '../dut/qemu/toolchain.ts';
 import {
   inferencesFor,
   makeScript,
@@ -26,8 +19,9 @@ import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan } from '../signal/recording.ts';
 import type { Chunk, Polarity } from '../signal/types.ts';
-import { memoryPair } from '../transport/memory.ts';
+import type { LineListener } from './dut-connection.ts';
 import { withGroupDelays } from './group-delays.ts';
+import { openQemuDut, type QemuDut } from './qemu-dut.ts';
 import { type Rig, virtualSettings } from './rig-file.ts';
 import type { RunSource } from './run-source.ts';
 import { syncPlanOf } from './sync-plan.ts';
@@ -49,7 +43,7 @@ const testSet = fileURLToPath(new URL('../../firmware-hooks/network/test-set/', 
 
 /** Where a run over the QEMU DUT gets its firmware mode and its windows from. */
 interface QemuPlan {
-  mode: DutMode;
+  mode: QemuFirmware;
   script: Script;
   plan: RunPlan;
   trigger: TriggerPlan;
@@ -136,7 +130,7 @@ async function planRun(rig: Rig, inputs: readonly ScriptInput[], tools: QemuTool
   if (rig.profile === 'per-inference') {
     const asked = Array.from({ length: rig.inferences }, (_, k) => inputs[k % inputs.length]!);
     return {
-      mode: 'performance',
+      mode: 'marks',
       script: makeScript('accuracy', model, asked, options),
       plan: {
         profile: null,
@@ -163,10 +157,12 @@ async function planRun(rig: Rig, inputs: readonly ScriptInput[], tools: QemuTool
       remedy: `choose ${model} or per-inference`,
     });
   }
-  const inferences = await onQemu('energy', tools, 'direct', async ({ client }) => {
-    await client.load(await readFile(inputs[0]!.file));
-    return inferencesFor(client, leastWindow_s, leastInferences);
-  });
+  const inferences =
+    rig.dut.inferences ??
+    (await onQemu('energy', tools, 'direct', async ({ client }) => {
+      await client.load(await readFile(inputs[0]!.file));
+      return inferencesFor(client, leastWindow_s, leastInferences);
+    }));
   const pulse = (k: number) => [2 * k, 2 * k + 1];
   return {
     mode: 'energy',
@@ -199,57 +195,27 @@ async function testInputs(): Promise<ScriptInput[]> {
   });
 }
 
-/** A DUT in QEMU that runs, with the way to it. */
-interface RunningDut {
-  client: DutClient;
-  io: IoManager | null;
-  dut: QemuTimeline;
-}
-
-/** Builds, boots and closes a DUT around `work`. */
+/** Boots and closes a DUT around `work`. */
 async function onQemu<T>(
-  mode: DutMode,
+  mode: QemuFirmware,
   tools: QemuTools,
   via: Rig['dut']['via'],
-  work: (running: RunningDut) => Promise<T>,
-  onLine: (source: 'dut' | 'io', line: TimedLine) => void = () => {},
+  work: (running: QemuDut) => Promise<T>,
+  onLine: LineListener | null = null,
 ): Promise<T> {
-  const build = await buildQemuDut(mode, tools);
+  const running = await openQemuDut(mode, tools, via);
   try {
-    const machine = await startQemu(build, tools.qemu);
-    try {
-      const { dut } = machine;
-      const io = via === 'io-manager' ? withIoManager(dut, (line) => onLine('io', line)) : null;
-      const client = new DutClient(io === null ? new DirectLink(dut, directBlockBytes, dut.time) : io.dutLink(), {
-        time: dut.time,
-        onLine: (line) => onLine('dut', line),
-        scores: 12,
-      });
-      await machine.boot();
-      await client.open();
-      return await work({ client, io, dut });
-    } finally {
-      await machine.close();
-    }
+    running.onLine(onLine);
+    await running.client.open();
+    return await work(running);
   } finally {
-    await build.remove();
+    await running.close();
   }
-}
-
-/** An emulated UNO between the host and the port of QEMU, which sees the edges of the pin at their exact times. */
-function withIoManager(dut: QemuTimeline, onLine: (line: TimedLine) => void): IoManager {
-  const [host, boardSide] = memoryPair('IO manager');
-  const board = new IoManagerEmulator(boardSide, dut, { kind: 'uno', time: dut.time });
-  const zero_s = dut.time.now_ns() * 1e-9;
-  dut.onEvent((event) => {
-    if (event.kind === 'edge') board.edge(event.polarity, event.time_s - zero_s);
-  });
-  return new IoManager(host, { time: dut.time, onLine });
 }
 
 async function playOnQemu(
   script: Script,
-  mode: DutMode,
+  mode: QemuFirmware,
   tools: QemuTools,
   via: Rig['dut']['via'],
   world: QemuWorld,
@@ -257,10 +223,10 @@ async function playOnQemu(
   interrupt: AbortSignal,
 ): Promise<void> {
   let player: ScriptPlayer | null = null;
-  const work = async ({ client, io, dut }: RunningDut) => {
-    const start_ns = dut.time.now_ns();
+  const work = async ({ client, io, time, onEvent }: QemuDut) => {
+    const start_ns = time.now_ns();
     const emit = (chunk: Chunk) => out.next(chunk);
-    const stopListening = dut.onEvent((event) => world.happen(event, start_ns * 1e-9, emit));
+    const stopListening = onEvent((event) => world.happen(event, start_ns * 1e-9, emit));
     player = new ScriptPlayer(script, {
       dut: client,
       instrument:
@@ -271,7 +237,7 @@ async function playOnQemu(
       readInput: ({ file }) => readFile(file),
       version: 'qemu',
       sessionId: '00000000000000',
-      time: dut.time,
+      time,
       start_ns,
       emit,
       interrupt,
@@ -288,7 +254,7 @@ class QemuWorld {
   readonly #plant: Plant;
   readonly #instrument: VirtualInstrument;
   readonly #channel: string;
-  readonly #mode: DutMode;
+  readonly #mode: QemuFirmware;
   readonly #inferences: number;
   #line = '';
   #current_A: number = virtualCurrents_A.idle;
@@ -299,7 +265,7 @@ class QemuWorld {
   #isSyncing = false;
   #windows: InferenceWindow[] = [];
 
-  constructor(plant: Plant, instrument: VirtualInstrument, channel: string, mode: DutMode, inferences: number) {
+  constructor(plant: Plant, instrument: VirtualInstrument, channel: string, mode: QemuFirmware, inferences: number) {
     this.#plant = plant;
     this.#instrument = instrument;
     this.#channel = channel;

@@ -1,12 +1,13 @@
 import { Observable, type Subscriber } from 'rxjs';
+import { smallNetwork } from '../dut/emulators/small-network.ts';
+import { defaultQemuTools } from '../dut/qemu/toolchain.ts';
 import { benchmarkRuns, inferencesFor, makeScript, ScriptPlayer } from '../dut/scripts/index.ts';
 import { findProfile } from '../scoring/profiles/index.ts';
 import { lapWrap_us } from '../scoring/score-unmeasured.ts';
 import { DeviceError, UsageError } from '../signal/errors.ts';
 import type { RunPlan, UnmeasuredMode } from '../signal/recording.ts';
 import type { Chunk, ClockInfo } from '../signal/types.ts';
-import { realTime } from '../transport/time.ts';
-import { openDut, unlessInterrupted } from './dut-connection.ts';
+import { openDut, type ReachedDut, unlessInterrupted } from './dut-connection.ts';
 import { assertStreamingFits, boardOf, inputsOf, simulatedMark, soundOf } from './dut-inputs.ts';
 import { Preparation } from './preparation.ts';
 import type { Rig } from './rig-file.ts';
@@ -26,8 +27,8 @@ const lapChannel = 'laps';
 const lap_u_ticks = 1 / Math.sqrt(12);
 
 /**
- * A performance or accuracy run of a DUT on a serial port, without an instrument: what flows is the log, and each timestamp of the
- * DUT's counter as a falling edge on its clock. It runs in real time.
+ * A performance or accuracy run of a DUT on a serial port or in QEMU, without an instrument: what flows is the log, and each timestamp
+ * of the DUT's counter as a falling edge on its clock. It runs in the time of the DUT.
  *
  * The number of inferences is measured beforehand where the rig does not say it, so the DUT is asked before this returns.
  *
@@ -45,16 +46,17 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
   }
   const { inputBytes } = runs;
   if (inputBytes === null) assertStreamingFits(rig);
-  if (['auto', 'emulated', 'qemu'].includes(rig.dut.connection)) {
+  if (['auto', 'emulated'].includes(rig.dut.connection)) {
     throw new UsageError('rig.invalid', {
       where: `dut.mode: ${mode}`,
       problem: 'needs a DUT on a serial port',
-      remedy: 'name its port under `dut.connection`; `joulemark emulate dut` serves an emulated one',
+      remedy: 'name its port under `dut.connection`, or say `pty` for an emulated one, `qemu` for the firmware in QEMU',
     });
   }
   const { interrupt } = options;
-  const dut = await openDut(rig, 'performance', runs.scores);
-  const preparation = new Preparation();
+  const dut: ReachedDut =
+    rig.dut.connection === 'qemu' ? await qemuDut(rig) : await openDut(rig, 'performance', runs.scores);
+  const preparation = new Preparation(dut.time);
   preparation.listen(dut);
   try {
     const identity = await unlessInterrupted(interrupt, dut.client.open());
@@ -106,7 +108,8 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
         readInput: inputs.read,
         version: options.version,
         sessionId: new Date().toISOString().replace(/\D/g, '').slice(0, 14),
-        start_ns: realTime.now_ns(),
+        time: dut.time,
+        start_ns: dut.time.now_ns(),
         emit: (line) => out.next(line),
         onLap,
         interrupt: stop.signal,
@@ -118,7 +121,7 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
       } catch (error) {
         out.error(error);
       } finally {
-        await dut.client.close();
+        await dut.close();
       }
     };
     return {
@@ -147,7 +150,7 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
       }),
     };
   } catch (error) {
-    await dut.client.close();
+    await dut.close();
     if (!(error instanceof DeviceError)) throw error;
     const plan: RunPlan = {
       mode,
@@ -163,4 +166,16 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
     const provenance = { dut: { name: rig.dut.name } };
     return preparation.failed(error, { simulated: false, clocks: [lapClock], streams: [], plan, provenance });
   }
+}
+
+async function qemuDut(rig: Rig): Promise<ReachedDut> {
+  if (rig.profile !== smallNetwork.model) {
+    throw new UsageError('rig.profile', {
+      where: `profile ${rig.profile}`,
+      problem: 'the firmware in QEMU cannot run it',
+      remedy: `choose ${smallNetwork.model}`,
+    });
+  }
+  const { openQemuDut } = await import('./qemu-dut.ts');
+  return openQemuDut('performance', defaultQemuTools(), rig.dut.via);
 }

@@ -47,6 +47,29 @@ function expectTruth(windows: ScoredWindow[], truth: WindowTruth[]): void {
 }
 
 describe.skipIf(noQemu !== null)(`a run over the DUT in QEMU ${noQemu ?? ''}`, () => {
+  it('accuracy run: the accuracy of the network, known beforehand', async () => {
+    const { document } = await run('version: 1\nprofile: kws01\ndut: {connection: qemu, mode: accuracy}\n');
+    expect(document.accuracy).toMatchObject({ top1_pct: (100 * knownCorrect) / testSet().length, n: testSet().length });
+    expect(document.windows).toEqual([]);
+  });
+
+  it('performance run: laps of the DUT follow each other, and its throughput is that of the energy run', async () => {
+    const rig = (mode: string) =>
+      `version: 1\nprofile: kws01\ndut: {connection: qemu, mode: ${mode}, inferences: 20}\n`;
+    const { document } = await run(rig('performance'));
+    expect(document.windows).toHaveLength(5);
+    // Between two windows lies a download of less than a second in the DUT's time.
+    document.windows.slice(1).forEach((window, k) => {
+      const before = document.windows[k];
+      const pause_s = window.start_s - before.start_s - before.duration_s;
+      expect(pause_s).toBeGreaterThan(0);
+      expect(pause_s).toBeLessThan(1);
+    });
+    const energy = await run(rig('energy'));
+    const ratio = document.median.throughput_ips! / energy.document.median.throughput_ips!;
+    expect(Math.abs(ratio - 1)).toBeLessThan(0.02);
+  });
+
   it('energy run: five windows between exact edges, each with the energy of the plant', async () => {
     const { document, audit, edges, log, truth, folder } = await run(
       'version: 1\nprofile: kws01\ndut: {connection: qemu}\n',

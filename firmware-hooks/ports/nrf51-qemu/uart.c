@@ -16,6 +16,7 @@
 #define UART_BAUDRATE REGISTER(0x40002524u)
 #define TIMER0_START REGISTER(0x40008000u)
 #define TIMER0_STOP REGISTER(0x40008004u)
+#define TIMER0_CLEAR REGISTER(0x4000800Cu)
 #define NVIC_ISER REGISTER(0xE000E100u)
 #define NVIC_ICPR REGISTER(0xE000E280u)
 
@@ -28,6 +29,8 @@
 #else
 #define BAUD 0x01D7E000u /* 115200 */
 #endif
+
+uint32_t uart_counted_us = 0u;
 
 void uart_init(void)
 {
@@ -58,9 +61,11 @@ char uart_read(void)
 {
     /*
      * TIMER0 stands still meanwhile: QEMU lets virtual time jump to the next event of a timer when the processor sleeps.
-     * No timestamp is made while waiting, so no lap is wrong.
+     * No timestamp is made while waiting, so no lap is wrong. It starts again from 0: QEMU counts twice what a stopped timer holds.
      */
+    uart_counted_us = jm_port_time_us();
     TIMER0_STOP = 1u;
+    TIMER0_CLEAR = 1u;
     NVIC_ICPR = UART_INTERRUPT;
     while (UART_RXDRDY == 0u) {
         __asm volatile("wfi" ::: "memory");

@@ -19,6 +19,11 @@
 #define JM_NRF51_TURNS_PER_16_US 64u
 #endif
 
+/* What TIMER0 had counted before it was cleared, for a port that does that. */
+#ifndef JM_NRF51_COUNTED_US
+#define JM_NRF51_COUNTED_US 0u
+#endif
+
 #define JM_NRF51_REGISTER(address) (*(volatile uint32_t *)(address))
 #define JM_NRF51_OUTSET JM_NRF51_REGISTER(0x50000508u)
 #define JM_NRF51_OUTCLR JM_NRF51_REGISTER(0x5000050Cu)
@@ -87,7 +92,7 @@ static inline void jm_port_wait_us(uint32_t us)
 static inline uint32_t jm_port_time_us(void)
 {
     JM_NRF51_TIMER0_CAPTURE0 = 1u;
-    return JM_NRF51_TIMER0_CC0;
+    return JM_NRF51_COUNTED_US + JM_NRF51_TIMER0_CC0;
 }
 
 #endif

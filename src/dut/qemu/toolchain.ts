@@ -24,6 +24,9 @@ export const defaultQemuTools = (): QemuTools => ({
   compiler: process.env.CC ?? 'cc',
 });
 
+/** `marks`: that of performance mode, which rests after each inference that it marks. */
+export type QemuFirmware = DutMode | 'marks';
+
 /** What `buildQemuDut` made, in a folder of its own. */
 export interface QemuBuild {
   firmware: string;
@@ -64,7 +67,7 @@ export async function missingQemuTools(tools: QemuTools = defaultQemuTools()): P
  * Compiles the firmware of firmware-hooks/ports/nrf51-qemu and the plugin of firmware-hooks/qemu.
  * @throws DeviceError `dependency.missing` where a tool is not there, `qemu.build` where a compiler fails
  */
-export async function buildQemuDut(mode: DutMode, tools: QemuTools = defaultQemuTools()): Promise<QemuBuild> {
+export async function buildQemuDut(mode: QemuFirmware, tools: QemuTools = defaultQemuTools()): Promise<QemuBuild> {
   const missing = await missingQemuTools(tools);
   if (missing.length > 0) {
     throw new DeviceError('dependency.missing', {

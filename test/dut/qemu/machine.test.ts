@@ -52,12 +52,12 @@ async function withDut(
 describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
   const [input] = testSet();
   let energy: QemuBuild;
-  let performance: QemuBuild;
+  let marks: QemuBuild;
   beforeAll(async () => {
-    [energy, performance] = await Promise.all([buildQemuDut('energy'), buildQemuDut('performance')]);
+    [energy, marks] = await Promise.all([buildQemuDut('energy'), buildQemuDut('marks')]);
   });
   afterAll(async () => {
-    await Promise.all([energy?.remove(), performance?.remove()]);
+    await Promise.all([energy?.remove(), marks?.remove()]);
   });
 
   it('brackets the inferences of an energy run by two falling edges, the same number of instructions apart each time', async () => {
@@ -106,7 +106,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
 
   it('holds the line high during each inference in performance mode, and its laps agree with the count of instructions', async () => {
     let laps: number[] = [];
-    const events = await withDut(performance, async (client) => {
+    const events = await withDut(marks, async (client) => {
       expect(client.identity.mode).toBe('performance');
       await client.load(input.bytes);
       const answer = await client.infer(20, 1);
@@ -126,7 +126,7 @@ describe.skipIf(noQemu !== null)(`the DUT in QEMU ${noQemu ?? ''}`, () => {
   });
 
   it('answers an input that has the wrong size with the model’s own complaint, and lives on', async () => {
-    await withDut(performance, async (client, lines) => {
+    await withDut(marks, async (client, lines) => {
       await client.load(input.bytes.subarray(0, 100));
       await client.infer(1, 0);
       expect(lines).toContain('Input db has 100 elemented, expected 490');

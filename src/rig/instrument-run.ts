@@ -44,8 +44,8 @@ export async function instrumentRun(rig: Rig, faults: readonly TimedFault[] = []
   }
   // The instrument supplies the DUT, so there is no resistance between the two; it may assume its own voltage.
   const world = startVirtualWorld(rig, rig.seed, { sourceResistance_ohm: 0 });
-  // An instrument without an input for the pin: the host watches the pin, on its own clock.
-  const hostPin = family.trigger === null;
+  // An instrument without an input for the pin, or whose input is not to be used: the host watches the pin, on its own clock.
+  const hostPin = family.trigger === null || rig.trigger.source === 'gpio';
   if (!hostPin) assertTriggerFits(family, world.plan);
   const supply = rig.supply!;
   const time = new VirtualTime();
@@ -54,7 +54,7 @@ export async function instrumentRun(rig: Rig, faults: readonly TimedFault[] = []
     source: world.plant,
     time,
     sourceStart_ns,
-    inputs: [rig.trigger.channel],
+    inputs: hostPin ? [] : [rig.trigger.channel],
     onSupply: () => {},
     delay_ms: linkDelay(new Random(rig.seed).fork('link')),
   });

@@ -337,7 +337,10 @@ export function parseRig(content: string, where: string): Rig {
       'use `family: virtual`',
     );
   }
-  if (['emulated', 'qemu'].includes(dut.connection) && parsed.trigger.source !== 'instrument') {
+  // The virtual DUT beside an emulated instrument: a simulated host may watch its pin instead.
+  const hasHostPin =
+    dut.connection === 'emulated' && instrument.family !== 'virtual' && parsed.trigger.source === 'gpio';
+  if (['emulated', 'qemu'].includes(dut.connection) && parsed.trigger.source !== 'instrument' && !hasHostPin) {
     fail(
       'rig.trigger',
       ['trigger', 'source'],

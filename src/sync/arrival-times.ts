@@ -20,6 +20,7 @@ export class ArrivalTimes {
   /** Messages that a kept point stands for. */
   #perPoint = 1;
   #inLast = 0;
+  #lastArrival_ns = Number.NaN;
 
   constructor(tickHz: number) {
     this.#tick_ns = 1e9 / tickHz;
@@ -29,8 +30,11 @@ export class ArrivalTimes {
   add(tick: number, arrival_ns: number): void {
     if (!Number.isFinite(tick) || !Number.isFinite(arrival_ns)) return;
     const last = this.#ticks.length - 1;
-    if (last >= 0 && this.#inLast < this.#perPoint) {
-      this.#inLast++;
+    // What comes at once is one message: only its end was not waiting for the rest of it.
+    const isSameMessage = arrival_ns === this.#lastArrival_ns;
+    this.#lastArrival_ns = arrival_ns;
+    if (last >= 0 && (isSameMessage || this.#inLast < this.#perPoint)) {
+      if (!isSameMessage) this.#inLast++;
       if (this.#isLater(last, tick, arrival_ns)) {
         this.#ticks[last] = tick;
         this.#arrivals_ns[last] = arrival_ns;

@@ -68,11 +68,11 @@ function sampleOf_s({ streams, clocks }: Recording): number {
 const shortRun = 'profile: per-inference\ninferences: 20\ndut: {model: vww01}\n';
 
 describe('an instrument without a pin, beside a pin that the host watches', () => {
-  it.each(['monsoon', 'n6705', '34465a'])(
+  it.each(['monsoon', 'otii', 'n6705', '34465a'])(
     '%s: arrival times put windows where they belong, within 3u',
     async (family) => {
       for (const seed of [1, 2, 3]) {
-        const recording = await recorded({ family, seed, rig: `${shortRun}trigger: {sync: none}\n` });
+        const recording = await recorded({ family, seed, rig: `${shortRun}trigger: {source: gpio, sync: none}\n` });
         const document = await score(recording);
         const [alignment] = document.alignments!;
         expect(alignment!.method).toBe('host-clock');
@@ -89,11 +89,11 @@ describe('an instrument without a pin, beside a pin that the host watches', () =
     },
   );
 
-  it.each(['monsoon', 'n6705', '34465a'])(
+  it.each(['monsoon', 'otii', 'n6705', '34465a'])(
     '%s: the sync pattern in its current puts them there to a fraction of a sample, unless the rig says no',
     async (family) => {
       for (const seed of [1, 2, 3]) {
-        const recording = await recorded({ family, seed, rig: shortRun });
+        const recording = await recorded({ family, seed, rig: `${shortRun}trigger: {source: gpio}\n` });
         expect(recording.plan!.sync).toMatchObject({ order: 7, channel: 'sync' });
         const document = await score(recording);
         const [alignment] = document.alignments!;
@@ -107,8 +107,8 @@ describe('an instrument without a pin, beside a pin that the host watches', () =
         const seen = flanks.filter((flank_s) => !Number.isNaN(flank_s));
         expect(seen.length).toBeGreaterThan(15);
         for (const [k, flank_s] of flanks.entries()) {
-          // Ripple of 0.4 % lets the current itself show them to 1 % of a sample.
-          const slack_s = 0.01 * sampleOf_s(recording);
+          // Ripple of 0.4 % lets the current itself show them to 2 % of a sample.
+          const slack_s = 0.02 * sampleOf_s(recording);
           if (!Number.isNaN(flank_s))
             expect(Math.abs(starts_s[k]! - flank_s)).toBeLessThan(3 * alignment!.u_s! + slack_s);
         }

@@ -113,6 +113,16 @@ describe('a fit of one-sided arrival times', () => {
     for (let tick = 0; tick <= 6e7; tick += 1e6) expect(Math.abs(error(tick))).toBeLessThan(100e3);
   });
 
+  it('counts what arrives together as one message, which ends where the last of it does', () => {
+    const found = new ArrivalTimes(instrument.tickHz);
+    for (let k = 1; k <= 10; k++) {
+      // The first half of each message had to wait for the second.
+      found.add(k * 1000 - 500, k * 1e7);
+      found.add(k * 1000, k * 1e7);
+    }
+    expect([...found.points.ticks]).toEqual(Array.from({ length: 10 }, (_, k) => (k + 1) * 1000));
+  });
+
   it('takes the nominal rate where there are only a few arrivals, with the uncertainty of a crystal', () => {
     let inside = 0;
     for (let seed = 1; seed <= 500; seed++) {

@@ -174,8 +174,9 @@ export const tinyFindings: Readonly<Record<string, FindingEntry>> = {
     severity: 'warning',
     decides: { answer: 'evidence', is: 'incomplete' },
     title: 'The number of samples is no multiple of the LPM01A block',
-    explanation: 'The LPM01A sends blocks of 1,024 samples, and all its published traces hold whole blocks.',
-    rule: 'The sample count of an LPM01A trace is a multiple of 1,024.',
+    explanation:
+      'EnergyRunner keeps blocks of 1,024 samples of an LPM01A, and all its published traces hold whole blocks. Joulemark, which names itself as `m-version`, keeps every sample.',
+    rule: 'The sample count of an LPM01A trace is a multiple of 1,024, unless Joulemark wrote it.',
     source: 'Measured: 115 of 115 published LPM01A traces.',
     shows: 'The number of samples.',
     reply: 'Say how the trace came to its length.',

@@ -158,6 +158,14 @@ describe('an energy run of EnergyRunner', () => {
     expect(document.claims[0]?.evidence).toBe('incomplete');
   });
 
+  it('does not ask whole blocks of a log that Joulemark wrote, which keeps every sample', async () => {
+    const run = energyRun();
+    run.log = run.log.replace('m-version[3.0.10]', 'm-version[Joulemark 0.1.0]');
+    run.trace_mW = run.trace_mW.subarray(0, -24);
+    writeEnergyRun(root, run);
+    expect(codes(await auditPaths([root]))).toEqual([]);
+  });
+
   it('cannot verify a run without a trace, without timestamps, without a log', async () => {
     for (const [name, code] of [
       ['trace1-energy.bin', 'trace.missing'],

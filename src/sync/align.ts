@@ -2,7 +2,7 @@ import { mSequence } from '../signal/m-sequence.ts';
 import type { Recording, RunPlan, SyncPlan } from '../signal/recording.ts';
 import type { ClockInfo, Edge, SampleBlock, StreamInfo } from '../signal/types.ts';
 import { ArrivalTimes } from './arrival-times.ts';
-import { arrivalClock, fitArrivals, fitPulses, type Grid } from './clock-fit.ts';
+import { arrivalClock, fitArrivals, fitPulses, type Grid, gridOf } from './clock-fit.ts';
 import { ClockModel } from './clock-model.ts';
 import { energyMethodOf } from './energy-method.ts';
 import { type MatchedEdges, matchEdges, matchPromised } from './event-matching.ts';
@@ -133,12 +133,6 @@ async function arrivalModel(
   }
   const toModel = toArrivals(to, blockArrivals);
   return toModel === null ? null : fromModel.followedBy(toModel.inverse());
-}
-
-/** The grid of edges from their stated uncertainty; exact where they state none. */
-function gridOf(edges: readonly Edge[]): Grid {
-  const u = Math.max(0, ...edges.slice(0, 1000).map((edge) => edge.u_ticks ?? 0));
-  return { period_ticks: u * Math.sqrt(12), centred: true };
 }
 
 function sharedPulses(

@@ -1,3 +1,4 @@
+import type { Edge } from '../signal/types.ts';
 import { lowerHull } from '../stats/lower-hull.ts';
 import { median } from '../stats/quantile.ts';
 import { huberLine, type RobustLine } from '../stats/robust-line.ts';
@@ -13,6 +14,18 @@ export interface Grid {
   period_ticks: number;
   /** True where the half period by which a look comes late on average has been subtracted already. */
   centred: boolean;
+}
+
+/**
+ * The grid of edges from their stated uncertainty. Of edges that state none nothing is known but that whole ticks tell no more than
+ * their tick; other ticks are taken as exact.
+ */
+export function gridOf(edges: readonly Edge[]): Grid {
+  const period_ticks = edges.slice(0, 1000).reduce((most, { u_ticks, tick }) => {
+    const unstated = Number.isInteger(tick) ? 1 : 0;
+    return Math.max(most, u_ticks === null ? unstated : u_ticks * Math.sqrt(12));
+  }, 0);
+  return { period_ticks, centred: true };
 }
 
 /** Without a stated grid the scatter alone tells the uncertainty, and fewer pulses tell it too badly. */

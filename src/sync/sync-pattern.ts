@@ -1,6 +1,6 @@
 import { mSequence, patternEdges } from '../signal/m-sequence.ts';
 import type { Edge, Polarity } from '../signal/types.ts';
-import { fitPulses } from './clock-fit.ts';
+import { fitPulses, gridOf } from './clock-fit.ts';
 import type { ClockModel, ClockRef } from './clock-model.ts';
 
 /**
@@ -85,13 +85,12 @@ export function findPattern(edges: readonly Edge[], pattern: SyncPattern, clock:
     const second = candidates.find((other) => overlaps(other) && Math.abs(other.start - best.start) > nominal / 2);
     const ratio = best.score / Math.max(1, second?.score ?? 1);
     if (ratio < leastRatio) continue;
-    const us = best.edges.map((edge) => edge.u_ticks ?? 0);
     const model = fitPulses(
       { from: best.chips, to: best.edges.map((edge) => edge.tick) },
       { from: patternClock(pattern), to: clock },
       {
         from: { period_ticks: 0, centred: true },
-        to: { period_ticks: Math.sqrt(12) * Math.max(...us), centred: true },
+        to: gridOf(best.edges),
       },
     );
     if (model !== null) matches.push({ model, seen: best.chips.length, of: template.length, ratio });

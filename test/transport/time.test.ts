@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { realTime, VirtualTime, wait, within } from '../../src/transport/time.ts';
+import { LinkDelay, realTime, VirtualTime, wait, within } from '../../src/transport/time.ts';
 
 describe('virtual time', () => {
   it('fires timers in the order of their times, each at its own time', async () => {
@@ -51,5 +51,22 @@ describe('within', () => {
 
   it('rejects with the given error when it does not', async () => {
     await expect(within(realTime, 5, new Promise(() => {}), () => new Error('late'))).rejects.toThrow('late');
+  });
+});
+
+describe('a link on which messages take time', () => {
+  it('delivers each after its delay, and none before an earlier one', async () => {
+    const time = new VirtualTime();
+    const delays_ms = [5, 1, 2];
+    const delay = new LinkDelay(time, () => delays_ms.shift()!);
+    const delivered: [string, number][] = [];
+    for (const name of ['a', 'b']) delay.deliver(() => delivered.push([name, time.now_ns() / 1e6]));
+    await time.advance(10);
+    await time.run(delay.pass());
+    expect(delivered).toEqual([
+      ['a', 5],
+      ['b', 5],
+    ]);
+    expect(time.now_ns() / 1e6).toBe(12);
   });
 });

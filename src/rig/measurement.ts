@@ -116,8 +116,23 @@ class WorldTime implements TimeSource {
 const pumpEvery_ms = 10;
 const truthsEvery_ms = 100;
 
-/** Windows longer than this have no truth: what lies further back is forgotten. */
-const remembered_s = 600;
+/** What lies further back is forgotten. The one window of the streaming benchmark lasts 1,200 s. */
+const remembered_s = 1800;
+
+/** How much of a plant is still there. */
+class Memory {
+  forgotten_s = 0;
+  #isWhole = true;
+
+  /**
+   * A window that reaches back beyond it has no truth, and none behind it has: truths go by their order.
+   * @returns whether this one has
+   */
+  covers({ start_s }: InferenceWindow): boolean {
+    this.#isWhole &&= start_s - 2 * outside_s >= this.forgotten_s;
+    return this.#isWhole;
+  }
+}
 /** No fault is drawn, so none needs to know where the windows are. */
 const noWindows = { windows: 0, window_s: 0, startChanges: () => [], endChanges: () => [] };
 
@@ -140,6 +155,7 @@ class VirtualMeasurement implements Measurement {
   /** First tick that belongs to the trace. */
   #first: number | null = null;
   #windows: InferenceWindow[] = [];
+  readonly #memory = new Memory();
 
   constructor(rig: Rig, world: DutWorld) {
     if (rig.faults.length > 0) {
@@ -221,12 +237,13 @@ class VirtualMeasurement implements Measurement {
     const settled_s = Math.min(instrument.sampled_s, this.#world.plant.horizon_s) - outside_s;
     for (const window of this.#windows) {
       if (window.end_s > settled_s || !this.#isTracing || window.start_s < this.#traceFrom_s) continue;
-      this.chunks$.next(truthLine(this.#world.plant, instrument, window));
+      if (this.#memory.covers(window)) this.chunks$.next(truthLine(this.#world.plant, instrument, window));
     }
     this.#windows = this.#windows.filter(({ end_s }) => end_s > settled_s);
     if (settled_s < remembered_s) return;
-    this.#world.plant.forget(settled_s - remembered_s);
-    instrument.forget(settled_s - remembered_s);
+    this.#memory.forgotten_s = settled_s - remembered_s;
+    this.#world.plant.forget(this.#memory.forgotten_s);
+    instrument.forget(this.#memory.forgotten_s);
   }
 
   #pass(chunk: Chunk): void {
@@ -270,6 +287,7 @@ class DriverMeasurement implements Measurement {
   #zero_ns: number | null = null;
   #truths: NodeJS.Timeout | null = null;
   #windows: InferenceWindow[] = [];
+  readonly #memory = new Memory();
 
   constructor(
     rig: Rig,
@@ -351,10 +369,14 @@ class DriverMeasurement implements Measurement {
     const zero_s = ((this.#zero_ns ?? 0) - start_ns) / 1e9;
     this.#windows.push(...this.#world.takeWindows().filter(({ start_s }) => start_s >= zero_s));
     while (this.#windows.length > 0 && this.#windows[0]!.end_s + outside_s < plant.horizon_s) {
-      const line = emulatedTruth(plant, this.#family, this.#windows.shift()!, this.#world.takeLateness_s());
+      const window = this.#windows.shift()!;
+      if (!this.#memory.covers(window)) continue;
+      const line = emulatedTruth(plant, this.#family, window, this.#world.takeLateness_s());
       this.chunks$.next({ ...line, time_s: line.time_s - zero_s });
     }
     const settled_s = Math.min(plant.horizon_s, this.#windows[0]?.start_s ?? Number.POSITIVE_INFINITY);
-    if (settled_s > remembered_s) plant.forget(settled_s - remembered_s);
+    if (settled_s < remembered_s) return;
+    this.#memory.forgotten_s = settled_s - remembered_s;
+    plant.forget(this.#memory.forgotten_s);
   }
 }

@@ -7,7 +7,7 @@ import type { Plant } from '../plant/plant.ts';
 import { Random } from '../plant/random.ts';
 import { UsageError } from '../signal/errors.ts';
 import type { RunPlan, WindowTruth } from '../signal/recording.ts';
-import type { Chunk, ClockInfo, Edge, LogLine, StreamInfo } from '../signal/types.ts';
+import type { Chunk, ClockInfo, Edge, LogLine, SampleBlock, StreamInfo } from '../signal/types.ts';
 import { VirtualTime } from '../transport/time.ts';
 import { withGroupDelays } from './group-delays.ts';
 import type { Rig } from './rig-file.ts';
@@ -85,7 +85,7 @@ export async function instrumentRun(rig: Rig, faults: readonly TimedFault[] = []
     chunks$: new Observable((subscriber) => {
       const channels = [rig.trigger.channel, ...(sync === null ? [] : [sync.channel])];
       const pin = hostPin ? new HostPin(world.plant, channels, sourceStart_ns, hostClockOf(clocks)) : null;
-      const player = new EmulatedRun(world, family, emulated, time, pin, faults, subscriber);
+      const player = new EmulatedRun(world, family, emulated, time, sourceStart_ns, pin, faults, subscriber);
       player.play();
       return () => player.end();
     }),
@@ -211,13 +211,17 @@ class EmulatedRun {
   readonly #out: Subscriber<Chunk>;
   readonly #faults: TimedFault[];
   #windows: InferenceWindow[] = [];
+  /** Time of the world at the instrument's tick 0, as far as arrivals tell; null before the first block. */
+  #zero_s: number | null = null;
   #ended = false;
 
+  /** @param start_ns `time` at which that of the world is 0 */
   constructor(
     world: VirtualWorld,
     family: InstrumentFamily,
     emulated: EmulatedInstrument,
     time: VirtualTime,
+    start_ns: number,
     pin: HostPin | null,
     faults: readonly TimedFault[],
     out: Subscriber<Chunk>,
@@ -231,7 +235,12 @@ class EmulatedRun {
     this.#faults = [...faults].sort((a, b) => a.at_s - b.at_s);
     const { clocks, samples$ } = emulated.instrument;
     samples$.subscribe({
-      next: (chunk) => out.next(runChunk(chunk, clocks)),
+      next: (chunk) => {
+        if (chunk.kind === 'block' && chunk.arrival_ns !== undefined) {
+          this.#zero_s ??= (chunk.arrival_ns - start_ns) * 1e-9 - this.#end_s(chunk);
+        }
+        out.next(runChunk(chunk, clocks));
+      },
       error: (error) => out.error(error),
     });
   }
@@ -252,6 +261,7 @@ class EmulatedRun {
       }
       await this.#time.run(instrument.stop());
       await this.#time.run(instrument.close());
+      this.#zero_s ??= 0;
       this.#log();
       this.#out.complete();
     } catch (error) {
@@ -270,14 +280,27 @@ class EmulatedRun {
     }
   }
 
+  #end_s(block: SampleBlock): number {
+    const { clocks, streams } = this.#emulated.instrument;
+    const stream = streams.find(({ id }) => id === block.stream);
+    const { tickHz } = clocks.find(({ id }) => id === stream!.clock)!;
+    return (block.endTicks?.at(-1) ?? block.firstTick + block.length * block.ticksPerSample) / tickHz;
+  }
+
+  /** What the world said, on the instrument's clock, which the run goes by. */
   #log(): void {
+    const zero_s = this.#zero_s;
+    if (zero_s === null) return;
     for (const event of this.#world.takeEvents()) {
-      if (event.kind === 'log') this.#out.next(event);
+      if (event.kind === 'log') this.#out.next({ ...event, time_s: event.time_s - zero_s });
       else this.#windows.push(event);
     }
     const settled = this.#windows.filter((window) => window.end_s + outside_s < this.#world.plant.horizon_s);
     this.#windows = this.#windows.filter((window) => !settled.includes(window));
-    for (const window of settled) this.#out.next(emulatedTruth(this.#world.plant, this.#family, window));
+    for (const window of settled) {
+      const line = emulatedTruth(this.#world.plant, this.#family, window);
+      this.#out.next({ ...line, time_s: line.time_s - zero_s });
+    }
   }
 }
 

@@ -52,7 +52,7 @@ export interface InferenceResult {
   label: number | null;
 }
 
-/** What a simulated run knows of itself before any sampling: one entry a window. */
+/** What a simulated run knows of itself before any sampling: one entry a window, on the time of the simulated world. */
 export interface WindowTruth {
   start_s: number;
   end_s: number;

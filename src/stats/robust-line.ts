@@ -23,9 +23,11 @@ const clusters = 32;
  * The covariance comes from the residuals alone. From 20 points on it is the sandwich over runs of neighbouring points,
  * so that errors which persist for a while (a busy host) are not counted as independent.
  *
+ * @param inlier distance from the line up to which a point counts in full, however small the scatter: what a coarse grid may do
+ *   to it, which is no outlier where only a few points are off by one
  * @returns null for fewer than two different abscissae
  */
-export function huberLine(x: ArrayLike<number>, y: ArrayLike<number>): RobustLine | null {
+export function huberLine(x: ArrayLike<number>, y: ArrayLike<number>, inlier = 0): RobustLine | null {
   const n = x.length;
   if (n < 2 || !(x[n - 1]! > x[0]!)) return null;
   const half = Math.floor(n / 2);
@@ -45,7 +47,7 @@ export function huberLine(x: ArrayLike<number>, y: ArrayLike<number>): RobustLin
   let a = median(v.map((value, k) => value - b * u[k]!)) ?? 0;
   let scale = spread(u, v, a, b);
   for (let pass = 0; pass < 50; pass++) {
-    const limit = tuning * scale;
+    const limit = Math.max(inlier, tuning * scale);
     let [sw, su, sv, suu, suv] = [0, 0, 0, 0, 0];
     for (let k = 0; k < n; k++) {
       const r = Math.abs(v[k]! - a - b * u[k]!);
@@ -64,9 +66,9 @@ export function huberLine(x: ArrayLike<number>, y: ArrayLike<number>): RobustLin
     a = nextA;
     b = nextB;
     scale = spread(u, v, a, b);
-    if (change <= 1e-9 * scale) break;
+    if (change <= 1e-9 * Math.max(inlier, scale)) break;
   }
-  const { aa, bb, ab } = covariance(u, v, a, b, scale);
+  const { aa, bb, ab } = covariance(u, v, a, b, Math.max(inlier, tuning * scale));
   return {
     x0: x[0]! + mean * span,
     y0: base + a,
@@ -81,9 +83,9 @@ function spread(u: Float64Array, v: Float64Array, a: number, b: number): number 
 }
 
 /** Covariance of (a, b): from the residual variance for few points, else the sandwich over runs. */
-function covariance(u: Float64Array, v: Float64Array, a: number, b: number, scale: number) {
+function covariance(u: Float64Array, v: Float64Array, a: number, b: number, most: number) {
   const n = u.length;
-  const limit = scale === 0 ? Number.POSITIVE_INFINITY : tuning * scale;
+  const limit = most === 0 ? Number.POSITIVE_INFINITY : most;
   let [h0, h1, h2, squares] = [0, 0, 0, 0];
   const group = n < 20 ? 1 : Math.max(1, Math.ceil(n / clusters));
   let [m00, m01, m11, g0, g1] = [0, 0, 0, 0, 0];

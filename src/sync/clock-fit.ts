@@ -1,4 +1,5 @@
 import type { Edge } from '../signal/types.ts';
+import { lineBounds } from '../stats/line-bounds.ts';
 import { lowerHull } from '../stats/lower-hull.ts';
 import { median } from '../stats/quantile.ts';
 import { huberLine, type RobustLine } from '../stats/robust-line.ts';
@@ -36,8 +37,9 @@ const fewestWithoutGrid = 8;
  * subtracted from the times of each clock that looked at intervals, which removes the constant bias
  * (dt_to - dt_from) / 2 (specs: science 3.2). Wrong pairs weigh little (Huber).
  *
- * The uncertainty comes from the residuals, and is never smaller than the grids allow: where the residuals scatter less
- * than the grids would make them (pulses in step with a grid), the rest is an error that all pulses may share.
+ * The uncertainty comes from the residuals, and is never smaller than the grids allow, whose errors are independent from pulse
+ * to pulse only where the gaps are uneven. Pulses in step with a grid, or nearly so, share an error that residuals do not show: so
+ * the uncertainty is also no smaller than that of a rectangle as wide as the lines that pass within half a period of all pulses.
  *
  * @returns null where there are too few pulses: 2 with stated grids, else 8
  */
@@ -53,22 +55,21 @@ export function fitPulses(
   if (n < (prior > 0 ? 2 : fewestWithoutGrid)) return null;
   const x = Float64Array.from({ length: n }, (_, k) => pulses.from[k]! - late(grids.from));
   const y = Float64Array.from({ length: n }, (_, k) => pulses.to[k]! - late(grids.to));
-  const line = huberLine(x, y);
+  const reach = (grids.to.period_ticks + nominal * grids.from.period_ticks) / 2;
+  const line = huberLine(x, y, reach);
   if (line === null) return null;
-  let sxx = 0;
-  let squares = 0;
-  for (let k = 0; k < n; k++) {
-    const dx = x[k]! - line.x0;
-    sxx += dx * dx;
-    squares += (y[k]! - line.y0 - line.slope * dx) ** 2;
-  }
   const covariance = { ...line.covariance };
   if (prior > 0) {
-    covariance.y0 = Math.max(covariance.y0, prior / n);
-    covariance.slope = Math.max(covariance.slope, prior / sxx);
-    const shared = sharedVariance(squares, n - 2, prior);
-    covariance.y0 += shared;
-    covariance.slope += (shared * n) / sxx;
+    const dx = x.map((value) => value - line.x0);
+    const sxx = dx.reduce((sum, value) => sum + value * value, 0);
+    const residuals = y.map((value, k) => value - line.y0 - line.slope * dx[k]!);
+    // What no grid explains is a wrong pair.
+    const right = Array.from(residuals.keys()).filter((k) => Math.abs(residuals[k]!) <= 3 * reach);
+    const isMost = 2 * right.length > n && x[right.at(-1)!]! > x[right[0]!]!;
+    const pick = (values: Float64Array) => (isMost ? right.map((k) => values[k]!) : values);
+    const bounds = lineBounds(pick(x), pick(residuals), line.x0, reach);
+    covariance.y0 = Math.max(covariance.y0, prior / n, bounds.level ** 2 / 3);
+    covariance.slope = Math.max(covariance.slope, prior / sxx, bounds.slope ** 2 / 3);
   }
   return new ClockModel(clocks.from, clocks.to, [{ from: -Infinity, line: clockLine(line, covariance, nominal) }], 0);
 }

@@ -192,6 +192,43 @@ describe('a fit of shared pulses', () => {
     expect(inside).toBe(200);
   });
 
+  it.each([
+    ['a gap that both grids divide', 1e-3, 1e-5, 32],
+    ['many such gaps', 1e-3, 1e-5, 128],
+    ['a gap near a third of the grid', 1.00333e-3, 1e-5, 128],
+    ['clocks of one rate', 1e-3, 1e-6, 32],
+    ['clocks of one rate and uneven gaps', 0, 1e-6, 32],
+  ])('lies within 3u in at least 490 of 500 simulations with %s', (_, gap_s, grid_s, n) => {
+    let inside = 0;
+    for (let seed = 1; seed <= 500; seed++) {
+      const random = new Random(seed);
+      const skew = random.between(-200e-6, 200e-6);
+      const [start, offset] = [random.uniform(), random.uniform()];
+      const toHz = 1 / grid_s;
+      const uneven = Float64Array.from({ length: n }, (_, k) => (k < n / 2 ? 0 : 20) + random.uniform() * 1e-3).sort();
+      const times = Array.from({ length: n }, (_, k) => start + (gap_s === 0 ? uneven[k]! : k * gap_s));
+      const pulses = {
+        from: times.map((time) => Math.ceil(time * 1e6)),
+        to: times.map((time) => Math.ceil((offset + time * (1 + skew)) * toHz)),
+      };
+      const model = fitPulses(pulses, { from: analyser, to: { id: 'to', tickHz: toHz } }, grids)!;
+      const time = random.between(times[0]!, times[n - 1]!);
+      const error = model.map(time * 1e6) - (offset + time * (1 + skew)) * toHz;
+      const found = model.skewAt(0);
+      if (Math.abs(error) <= 3 * model.u_ticks(time * 1e6)! && Math.abs(found.skew - skew) <= 3 * found.u) inside++;
+    }
+    expect(inside).toBeGreaterThanOrEqual(490);
+  });
+
+  it('gives some uncertainty where no pair fits another', () => {
+    const random = new Random(4);
+    const from = Array.from({ length: 12 }, (_, k) => k * 1e5);
+    const to = from.map((tick) => tick / 10 + 1e4 * random.normal());
+    const model = fitPulses({ from, to }, clocks, grids)!;
+    expect(model.u_ticks(5e5)).toBeGreaterThan(100);
+    expect(model.u_ticks(5e5)).toBeLessThan(1e5);
+  });
+
   it('is not moved by a wrong pair', () => {
     const { from, to } = pulses(40, new Random(2), 10e-6, 1);
     to[17]! += 500;

@@ -195,12 +195,13 @@ function messageOf(found: Record<string, string | undefined>): DutMessage | null
 }
 
 /**
- * Are these numbers printed alike? Firmware prints all of them with one format; another count of decimals in one of
- * them is the trace of a lost character.
+ * Are these numbers printed alike, and as `printf` does? Firmware prints all of them with one format; another count of decimals in
+ * one of them, a zero in front of its integer part or none of the latter (`00.5`, `.5`) is the trace of a lost or doubled character.
  */
 export function printedAlike(fields: readonly string[]): boolean {
   const shape = (field: string) => `${/[eE]/.test(field)} ${/\.(\d*)/.exec(field)?.[1]?.length ?? -1}`;
-  return fields.every((field) => shape(field) === shape(fields[0]!));
+  const isPlain = (field: string) => /^[+-]?(?:0|[1-9]\d*)(?!\d)/.test(field);
+  return fields.every((field) => isPlain(field) && shape(field) === shape(fields[0]!));
 }
 
 /** The `db` commands that carry an input, after `db load N`. */

@@ -141,6 +141,9 @@ test('numbers that are not printed alike betray a lost character', () => {
   expect(printedAlike(['-121', '4'])).toBe(true);
   expect(printedAlike(['0.00', '0.996'])).toBe(false);
   expect(printedAlike(['1', '0.996'])).toBe(false);
+  expect(printedAlike(['0.000', '.996'])).toBe(false);
+  expect(printedAlike(['0.000', '01.000'])).toBe(false);
+  expect(printedAlike(['10.000', '-0.996'])).toBe(true);
 });
 
 test('an input is cut into blocks of hex digits', () => {

@@ -348,6 +348,31 @@ export function parseRig(content: string, where: string): Rig {
       'leave `source` out, or serve a DUT with `joulemark emulate dut` and name its port',
     );
   }
+  if (dut.connection === 'emulated') {
+    const idle = (['baud', 'inputs', 'inferences'] as const).find((key) => dut[key] !== undefined);
+    const key = dut.via === 'direct' ? idle : 'via';
+    if (key !== undefined) {
+      fail(
+        'rig.invalid',
+        ['dut', key],
+        `\`dut.${key}\` is for a DUT on a serial port, and the virtual DUT has none`,
+        'leave it out, or say where the DUT is: `connection: pty` for an emulated one',
+      );
+    }
+  }
+  for (const [key, source] of [
+    ['gpio', 'gpio'],
+    ['file', 'recording'],
+  ] as const) {
+    if (parsed.trigger[key] !== undefined && parsed.trigger.source !== source) {
+      fail(
+        'rig.trigger',
+        ['trigger', key],
+        `\`trigger.${key}\` is for \`source: ${source}\`, and the source is \`${parsed.trigger.source}\``,
+        `say \`source: ${source}\`, or leave \`${key}\` out`,
+      );
+    }
+  }
   if (dut.connection === 'pty' && !isEmulated) {
     fail(
       'rig.invalid',

@@ -99,6 +99,20 @@ describe('the rig file', () => {
     }
   });
 
+  it('refuses keys that nothing in this rig would heed', () => {
+    for (const key of ['via: io-manager', 'baud: 9600', 'inputs: here', 'inferences: 5']) {
+      const error = failure(`version: 1\ndut:\n  ${key}\n`);
+      expect(error.code).toBe('rig.invalid');
+      expect(error.where).toBe('rig.yaml:3');
+      expect(error.message).toContain('the virtual DUT has none');
+      expect(parseRig(`version: 1\ndut: {connection: pty, ${key}}\n`, 'rig.yaml').dut.connection).toBe('pty');
+    }
+    expect(failure('version: 1\ntrigger:\n  gpio: {chip: gpiochip0, line: 3}\n').where).toBe('rig.yaml:3');
+    expect(failure('version: 1\ndut: {connection: pty}\ntrigger: {source: cts, file: a.vcd}\n').code).toBe(
+      'rig.trigger',
+    );
+  });
+
   it('wants the name of a real DUT, and keeps it as it is', () => {
     expect(failure('version: 1\ndut: {connection: /dev/ttyACM1}\n').message).toContain('no default name');
     expect(parseRig('version: 1\ndut: {name: "<script>"}\n', 'rig.yaml').dut.name).toBe('<script>');

@@ -23,6 +23,17 @@ export type { InferenceResult, Recording, RunPlan, WindowTruth } from './signal/
 export { type Stage, stageOperator, stageOver } from './signal/reducer.ts';
 export type * from './signal/types.ts';
 export { type Warning, type WarningCode, warningCatalogue } from './signal/warnings.ts';
+export { type Arrivals, ArrivalTimes } from './sync/arrival-times.ts';
+export { fitArrivals, fitPulses, type Grid } from './sync/clock-fit.ts';
+export { type ClockLine, ClockModel, type ClockPiece, type ClockRef } from './sync/clock-model.ts';
+export {
+  BitEdges,
+  type PulseWidths,
+  pulseWidths,
+  type SampledLine,
+  SchmittEdges,
+  type SchmittThresholds,
+} from './sync/edge-extraction.ts';
 export { holdOff, minWidth } from './sync/edge-filters.ts';
 export {
   type FlankDelay,
@@ -31,6 +42,9 @@ export {
   measureGroupDelays,
   type RangeGroupDelay,
 } from './sync/group-delay.ts';
+export { CounterUnwrap, findHiddenLosses, type HiddenLoss, type LossSearch } from './sync/loss-detection.ts';
 export { pairEdges } from './sync/pairing.ts';
+export { findSignature, type SignatureMatch, type SignatureSamples } from './sync/pattern-signature.ts';
 export { auto, guardBand, proportional } from './sync/slicing/stream-slicer.ts';
 export type { SlicingRule } from './sync/slicing.ts';
+export { findPattern, type PatternMatch, type SyncPattern } from './sync/sync-pattern.ts';

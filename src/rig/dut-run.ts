@@ -1,6 +1,14 @@
 import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { DutClient } from '../dut/client.ts';
-import { benchmarkRuns, inferencesFor, makeScript, type Script, ScriptPlayer, withSync } from '../dut/scripts/index.ts';
+import {
+  assertRuns,
+  benchmarkRuns,
+  inferencesFor,
+  makeScript,
+  type Script,
+  ScriptPlayer,
+  withSync,
+} from '../dut/scripts/index.ts';
 import { timestampPulse_s } from '../dut/virtual/index.ts';
 import { DeviceError, UsageError } from '../signal/errors.ts';
 import type { RunPlan, SyncPlan } from '../signal/recording.ts';
@@ -68,6 +76,7 @@ export async function dutRun(rig: Rig, options: DutRunOptions): Promise<RunSourc
     dut = await openDut(rig, 'energy', runs.scores);
     preparation.listen(dut);
     const identity = await unlessInterrupted(options.interrupt, dut.client.open());
+    assertRuns(identity, rig.profile);
     const inputs =
       inputBytes === null
         ? await soundOf(rig, boardOf(dut), identity.name)

@@ -1,7 +1,7 @@
 import { Observable, type Subscriber } from 'rxjs';
 import { smallNetwork } from '../dut/emulators/small-network.ts';
 import { defaultQemuTools } from '../dut/qemu/toolchain.ts';
-import { benchmarkRuns, inferencesFor, makeScript, ScriptPlayer } from '../dut/scripts/index.ts';
+import { assertRuns, benchmarkRuns, inferencesFor, makeScript, ScriptPlayer } from '../dut/scripts/index.ts';
 import { findProfile } from '../scoring/profiles/index.ts';
 import { lapWrap_us } from '../scoring/score-unmeasured.ts';
 import { DeviceError, UsageError } from '../signal/errors.ts';
@@ -60,6 +60,7 @@ export async function unmeasuredRun(rig: Rig, mode: UnmeasuredMode, options: Unm
   preparation.listen(dut);
   try {
     const identity = await unlessInterrupted(interrupt, dut.client.open());
+    assertRuns(identity, rig.profile);
     const isAccuracy = mode === 'accuracy';
     const count = isAccuracy ? Number.POSITIVE_INFINITY : runs.windows;
     const inputs =

@@ -60,6 +60,11 @@ const whileItIsLookedFor: Record<string, Expected> = {
 const underWay: Record<string, Expected> = {
   ...whileItIsLookedFor,
   'that runs another network': [{ model: 'ic01' }, /the DUT runs ic01, the profile is kws01/, 20],
+  'that runs another network, before inferences are counted': [
+    { model: 'ic01', dut: 'baud: 9600' },
+    /the DUT runs ic01, the profile is kws01/,
+    10,
+  ],
   'with the firmware of another mode': [
     { mode: 'performance', dut: 'inferences: 10, baud: 115200' },
     /EE_CFG_ENERGY_MODE=1/,

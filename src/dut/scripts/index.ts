@@ -1,5 +1,5 @@
 export { benchmarkRuns, makeScript } from './benchmarks.ts';
 export { inferencesFor } from './iterations.ts';
-export { type InstrumentControls, ScriptPlayer } from './player.ts';
+export { assertRuns, type InstrumentControls, ScriptPlayer } from './player.ts';
 export type { Script, ScriptInput } from './script.ts';
 export { withSync } from './with-sync.ts';

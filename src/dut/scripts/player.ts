@@ -1,7 +1,7 @@
 import { DeviceError } from '../../signal/errors.ts';
 import type { LogLine } from '../../signal/types.ts';
 import { realTime, type TimeSource, wait } from '../../transport/time.ts';
-import type { DutClient } from '../client.ts';
+import type { DutClient, DutIdentity } from '../client.ts';
 import type { DutyCycle, IoManager } from '../io-manager.ts';
 import type { TimedLine } from '../line-queue.ts';
 import { parseDutLine } from '../protocol.ts';
@@ -62,6 +62,16 @@ const afterSound_ms = 250;
 const besideSync_ms = 20;
 /** The recording of the benchmark. */
 const wholeRecording_s = 1200;
+
+/** @throws DeviceError `dut.model` where a DUT runs another benchmark's network than the profile's */
+export function assertRuns(identity: DutIdentity, model: string): void {
+  if (identity.model === model || (model === 'sww01' && identity.model === 'strww01')) return;
+  throw new DeviceError('dut.model', {
+    where: identity.name,
+    problem: `the DUT runs ${identity.model}, the profile is ${model}`,
+    remedy: `flash the firmware of ${model}, or choose the profile ${identity.model}`,
+  });
+}
 
 /**
  * Plays a script and tells of it in the grammar of EnergyRunner's log. A DUT line goes to the log as `dut`; one that looks like
@@ -173,7 +183,7 @@ export class ScriptPlayer {
         // Without a supply to switch, this is the first that is heard of the DUT.
         if (instrument === null) await dut.open();
         await dut.profile();
-        this.#checkDut();
+        assertRuns(this.#rig.dut.identity, this.#script.model);
         return;
       case 'timer-mode':
         // `enableTimer` sets the mode too.
@@ -298,17 +308,6 @@ export class ScriptPlayer {
     outcome.dutyCycle = { start_s, stop_s };
     const detections_ms = outcome.detections_s.map((at_s) => Math.round(at_s * 1000));
     this.#say('host', `m-heard-[${JSON.stringify({ detections_ms, busy: { start_s, stop_s } })}]`);
-  }
-
-  #checkDut(): void {
-    const { identity } = this.#rig.dut;
-    const { model } = this.#script;
-    if (identity.model === model || (model === 'sww01' && identity.model === 'strww01')) return;
-    throw new DeviceError('dut.model', {
-      where: identity.name,
-      problem: `the DUT runs ${identity.model}, the profile is ${model}`,
-      remedy: `flash the firmware of ${model}, or choose the profile ${identity.model}`,
-    });
   }
 
   /** Energy firmware pulses a pin, the other prints laps: the wrong one gives no windows at all. */

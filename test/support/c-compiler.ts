@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
 /** The C sources for the DUT side. */
 export const hooks = fileURLToPath(new URL('../../firmware-hooks/', import.meta.url));
@@ -23,6 +24,11 @@ if (noCompiler !== null) console.warn(`Tests of firmware-hooks are skipped: ${no
 const cFlags = ['-std=c99', '-pedantic', '-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wconversion'];
 const cppFlags = ['-x', 'c++', '-std=c++11', '-pedantic', '-Wall', '-Wextra', '-Werror'];
 
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
 interface Program {
   sources: string[];
   includes: string[];
@@ -32,7 +38,9 @@ interface Program {
 
 /** Compiles files of firmware-hooks (paths relative to it) into a program for this machine. @returns its path */
 export function compileHooks({ sources, includes, options = [], language = 'c' }: Program): string {
-  const program = join(mkdtempSync(join(tmpdir(), 'joulemark-hooks-')), 'program');
+  const folder = mkdtempSync(join(tmpdir(), 'joulemark-hooks-'));
+  folders.push(folder);
+  const program = join(folder, 'program');
   execFileSync(
     language === 'c' ? compiler : cppCompiler,
     [

@@ -140,7 +140,7 @@ const triggerSchema = z.strictObject({
       z.enum(['none', 'pattern']),
       z.strictObject({
         order: z
-          .union([z.literal(7), z.literal(9), z.literal(10), z.literal(11)])
+          .union([z.literal(7), z.literal(9), z.literal(10), z.literal(11)], { error: 'must be 7, 9, 10 or 11' })
           .optional()
           .describe('The pattern has 2^order - 1 chips. Absent: 7.'),
         chip_s: positive
@@ -301,7 +301,9 @@ export function parseRig(content: string, where: string): Rig {
       );
     }
     const subject = name === '' ? 'the rig file' : `\`${name}\``;
-    return fail('rig.invalid', found.path, `${subject}: ${found.issue.message}`, 'docs/rig-file.md describes each key');
+    const { problem, inside } = toldOf(found.issue);
+    const place = inside === '' ? subject : `\`${name}.${inside}\``;
+    return fail('rig.invalid', found.path, `${place}: ${problem}`, 'docs/rig-file.md describes each key');
   };
 
   const parsed = check(rigSchema, plainValue(document, where), []);
@@ -387,6 +389,13 @@ export function parseRig(content: string, where: string): Rig {
   }
   const name = dut.name ?? simulatedName!;
   return { ...parsed, dut: { ...dut, name }, supply: settleSupply(supply, isEmulated, fail) };
+}
+
+/** What an issue says: of a value that may have several forms, what is wrong inside the form that it has. */
+function toldOf(issue: z.core.$ZodIssue): { problem: string; inside: string } {
+  const forms = issue.code === 'invalid_union' ? issue.errors.map((form) => form[0]) : [];
+  const within = forms.find((first) => first !== undefined && first.path.length > 0);
+  return { problem: (within ?? issue).message, inside: within?.path.join('.') ?? '' };
 }
 
 /** A real supply has no default voltage; one that nobody speaks of is left alone. */

@@ -53,6 +53,12 @@ describe('the rig file', () => {
     expect(failure('').message).toContain('`version`');
   });
 
+  it('says what is wrong with a value that may have several forms', () => {
+    const { message } = failure('version: 1\ntrigger:\n  sync: {order: 8}\n');
+    expect(message).toContain('`trigger.sync.order`');
+    expect(message).toContain('7');
+  });
+
   it('names the line of a YAML error', () => {
     const error = failure('version: 1\ndut: {name: x\nseed: 2\n');
     expect(error.code).toBe('rig.syntax');

@@ -1,12 +1,12 @@
 import { accessObstacle } from '../transport/access.ts';
 import type { ByteStream } from '../transport/byte-stream.ts';
-import { openPty } from '../transport/pty.ts';
 import { listSerial, openSerial, type SerialPortInfo } from '../transport/serial.ts';
 import type { TimeSource } from '../transport/time.ts';
 import type { Emulator, EmulatorOptions } from './emulator.ts';
 import { emulatedWire } from './emulator-parts.ts';
 import type { EmulatedInstrument, FoundDevice, InstrumentFamily } from './family.ts';
 import type { PowerInstrument } from './power-instrument.ts';
+import { servedOnPty } from './serve-pty.ts';
 
 interface SerialFamily {
   id: string;
@@ -25,18 +25,7 @@ export function overSerial(family: SerialFamily): Pick<InstrumentFamily, 'emulat
       const emulator = family.play(device, options);
       return { emulator, instrument: family.drive(host, { time: options.time, serial: emulator.serial }) };
     },
-    async serve(options) {
-      const pty = await openPty();
-      const emulator = family.play(pty.device, options);
-      return {
-        emulator,
-        address: pty.path,
-        close: async () => {
-          emulator.stop();
-          await pty.device.close();
-        },
-      };
-    },
+    serve: (options) => servedOnPty((device) => family.play(device, options)),
     async find(): Promise<FoundDevice[]> {
       return (await ports()).map(({ path, serial }) => ({
         family: family.id,

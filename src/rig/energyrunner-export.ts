@@ -6,10 +6,10 @@ import {
   formatEnergyResults,
   formatPerformanceResults,
   type WrittenWindow,
-  writeEnergyRunnerResults,
   writeEnergyRunnerRun,
   writtenRate_Hz,
 } from '../capture/formats/energyrunner/write.ts';
+import { writeResults } from '../capture/formats/layout-folder.ts';
 import { PowerReader } from '../scoring/power-view.ts';
 import { scorePublished } from '../scoring/published.ts';
 import type { ScoreDocument, ScoredWindow } from '../scoring/score-document.ts';
@@ -69,7 +69,7 @@ export async function exportEnergyRunner(
     }
     const written = windows.filter((window) => window !== null);
     const text = formatEnergyResults(written, { energyPerInference_uJ, throughput_ips }, layout.end_s);
-    writeEnergyRunnerResults(folder, text);
+    writeResults(folder, text);
     return { score, peakPower_W: layout.peakPower_W };
   } catch (error) {
     // Made above; without results it would only look like a run of EnergyRunner.
@@ -208,7 +208,7 @@ async function exportUnmeasured(
       : formatPerformanceResults(laps, median.throughput_ips ?? 0, end_s);
   const isRelayed = log.some(({ source }) => source === 'io');
   writeEnergyRunnerRun(folder, { simulated: recording.simulated ?? false, log, isRelayed });
-  writeEnergyRunnerResults(folder, results);
+  writeResults(folder, results);
   return { score: null, peakPower_W: null };
 }
 

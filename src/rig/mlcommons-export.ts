@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
+import { writeResults } from '../capture/formats/layout-folder.ts';
 import { openMlcommons } from '../capture/formats/mlcommons/index.ts';
-import { formatMlcResults, writeMlcResults, writeMlcStreamingRun } from '../capture/formats/mlcommons/write.ts';
+import { formatMlcResults, writeMlcStreamingRun } from '../capture/formats/mlcommons/write.ts';
 import { scorePublished } from '../scoring/published.ts';
 import type { ScoredRun } from '../scoring/score-run.ts';
 import { streamingRecord } from '../scoring/streaming.ts';
@@ -69,7 +70,7 @@ export async function exportMlcommons(
     const [trial] = score.windows;
     if (trial === undefined || trial.energy_uJ === null || trial.power_uW === null) throw refuse('it has no window');
     const figures = { elapsed_s: trial.runtime_s, energy_uJ: trial.energy_uJ, power_mW: trial.power_uW / 1000 };
-    writeMlcResults(folder, formatMlcResults({ ...figures, counts: { tp, fn, fp }, duty }));
+    writeResults(folder, formatMlcResults({ ...figures, counts: { tp, fn, fp }, duty }));
     return { score, peakPower_W: bins_uJ.reduce((most, energy_uJ) => Math.max(most, energy_uJ), 0) / 1000 };
   } catch (error) {
     // Made above; without results it would only look like a run of the runner.

@@ -4,11 +4,11 @@ import { accessObstacle } from '../../transport/access.ts';
 import type { ByteStream } from '../../transport/byte-stream.ts';
 import type { I2cBus } from '../../transport/i2c.ts';
 import { openI2c } from '../../transport/i2c-dev.ts';
-import { openPty } from '../../transport/pty.ts';
 import { openSerial } from '../../transport/serial.ts';
 import type { EmulatorOptions } from '../emulator.ts';
 import type { FoundDevice, InstrumentFamily } from '../family.ts';
 import type { PowerInstrument } from '../power-instrument.ts';
+import { servedOnPty } from '../serve-pty.ts';
 import type { BridgeEmulator } from './bridge-emulator.ts';
 import type { BusOptions } from './bus-driver.ts';
 import type { BusEmulator, BusEmulatorOptions } from './bus-emulator.ts';
@@ -41,18 +41,7 @@ export function overI2c(family: I2cFamily): Pick<InstrumentFamily, 'emulate' | '
       return { emulator, instrument: family.onBus(emulator, { time: options.time, serial, chips: emulatedChips }) };
     },
     /** A bus cannot be served to other programs; a bridge on a serial port can. */
-    async serve(options) {
-      const pty = await openPty();
-      const emulator = family.playBridge(pty.device, options);
-      return {
-        emulator,
-        address: pty.path,
-        close: async () => {
-          emulator.stop();
-          await pty.device.close();
-        },
-      };
-    },
+    serve: (options) => servedOnPty((device) => family.playBridge(device, options)),
     /** Buses are named, and what is on them is not asked: a read can disturb a chip that is something else. */
     async find(): Promise<FoundDevice[]> {
       const folder = '/dev';

@@ -1,7 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { UsageError } from '../../../signal/errors.ts';
 import type { LogLine } from '../../../signal/types.ts';
+import { makeLayoutFolder, simulatedMark } from '../layout-folder.ts';
 import type { LogSource } from './log.ts';
 import { TRACE_MARK } from './trace.ts';
 
@@ -50,7 +48,6 @@ const grammarSources: readonly string[] = [
 ] satisfies LogSource[];
 
 const nameMessage = /^m-name-dut-\[(.*)\]$/;
-const simulatedMark = 'SIMULATED';
 
 const timeText = (time_s: number): string => Math.max(0, time_s).toFixed(3).padStart(9, '0');
 
@@ -177,35 +174,16 @@ export function formatAccuracyResults(top1_pct: number | null, auc: number | nul
 
 /**
  * Writes log.txt and script.async, and for an energy run the trace and its timestamps, into a new folder; results.txt is added by
- * `writeEnergyRunnerResults` once they have been scored.
+ * `writeResults` once they have been scored.
  * @throws UsageError where the folder exists or cannot be made
  */
 export function writeEnergyRunnerRun(folder: string, run: EnergyRunnerRun): void {
-  try {
-    mkdirSync(folder);
-  } catch (cause) {
-    throw new UsageError('export.folder', {
-      where: folder,
-      problem: `cannot be made: ${(cause as Error).message}`,
-      remedy: 'name a folder that does not exist yet, on a disk that can be written',
-      cause,
-    });
-  }
-  const add = (name: string, bytes: string | Uint8Array) => writeFileSync(join(folder, name), bytes, { flag: 'wx' });
-  // First of all, so that no part of the layout is ever without its mark.
-  if (run.simulated) {
-    add(simulatedMark, 'This run was simulated, its instrument or its device under test. It is no measurement.\n');
-  }
+  const add = makeLayoutFolder(folder, run.simulated);
   const log = [...run.log];
   add('log.txt', formatEnergyRunnerLog({ ...run, log }));
   add('script.async', formatScript(log));
   if (run.trace_uJ !== undefined) add('trace1-energy.bin', formatTrace(run.trace_uJ));
   if (run.timestamps_s !== undefined) add('trace1-timestamps.json', formatTimestamps(run.timestamps_s));
-}
-
-/** Adds results.txt. */
-export function writeEnergyRunnerResults(folder: string, text: string): void {
-  writeFileSync(join(folder, 'results.txt'), text, { flag: 'wx' });
 }
 
 const rule = '-'.repeat(57);

@@ -1,7 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { UsageError } from '../../../signal/errors.ts';
 import type { LogLine } from '../../../signal/types.ts';
+import { makeLayoutFolder } from '../layout-folder.ts';
 
 /** A streaming energy run as the MLCommons runner leaves one. Samples are J per 1 ms. */
 interface MlcStreamingRun {
@@ -60,32 +58,13 @@ export function formatMlcResults({ elapsed_s, energy_uJ, power_mW, counts, duty 
 }
 
 /**
- * Writes log.txt and results.json into a new folder; results.txt is added by `writeMlcResults` once they have been scored.
+ * Writes log.txt and results.json into a new folder; results.txt is added by `writeResults` once they have been scored.
  * @throws UsageError where the folder exists or cannot be made
  */
 export function writeMlcStreamingRun(folder: string, run: MlcStreamingRun): void {
-  try {
-    mkdirSync(folder);
-  } catch (cause) {
-    throw new UsageError('export.folder', {
-      where: folder,
-      problem: `cannot be made: ${(cause as Error).message}`,
-      remedy: 'name a folder that does not exist yet, on a disk that can be written',
-      cause,
-    });
-  }
-  const add = (name: string, text: string) => writeFileSync(join(folder, name), text, { flag: 'wx' });
-  // First of all, so that no part of the layout is ever without its mark.
-  if (run.simulated) {
-    add('SIMULATED', 'This run was simulated, its instrument or its device under test. It is no measurement.\n');
-  }
+  const add = makeLayoutFolder(folder, run.simulated);
   add('log.txt', formatLog(run));
   add('results.json', `${JSON.stringify([trialOf(run)])}\n`);
-}
-
-/** Adds results.txt. */
-export function writeMlcResults(folder: string, text: string): void {
-  writeFileSync(join(folder, 'results.txt'), text, { flag: 'wx' });
 }
 
 function formatLog({ log, detections_ms, samples_J, events }: MlcStreamingRun): string {

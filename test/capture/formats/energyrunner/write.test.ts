@@ -15,9 +15,9 @@ import {
   formatTimestamps,
   formatTrace,
   type WrittenWindow,
-  writeEnergyRunnerResults,
   writeEnergyRunnerRun,
 } from '../../../../src/capture/formats/energyrunner/write.ts';
+import { writeResults } from '../../../../src/capture/formats/layout-folder.ts';
 import { linesOf } from '../../../../src/capture/formats/lines.ts';
 import { scorePublished } from '../../../../src/scoring/published.ts';
 import type { LogLine } from '../../../../src/signal/types.ts';
@@ -181,7 +181,7 @@ test('a run that is written is scored to the digits in its results', async () =>
     const score = await scorePublished(await openEnergyRunner(out));
     expect(score.simulated).toBe(true);
     const windows = score.windows as WrittenWindow[];
-    writeEnergyRunnerResults(out, formatEnergyResults(windows, score.median as never, 80));
+    writeResults(out, formatEnergyResults(windows, score.median as never, 80));
     const { printed } = await openEnergyRunner(out);
     expect(printed!.energyWindows.map(({ energy_uJ }) => energy_uJ!.text)).toEqual(
       windows.map(({ energy_uJ }) => energy_uJ.toFixed(3)),

@@ -1,12 +1,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { writeResults } from '../../../../src/capture/formats/layout-folder.ts';
 import { openMlcommons } from '../../../../src/capture/formats/mlcommons/index.ts';
-import {
-  formatMlcResults,
-  writeMlcResults,
-  writeMlcStreamingRun,
-} from '../../../../src/capture/formats/mlcommons/write.ts';
+import { formatMlcResults, writeMlcStreamingRun } from '../../../../src/capture/formats/mlcommons/write.ts';
 import { temporaryFolder } from '../../../support/energyrunner-folder.ts';
 import { noRecordings, recordingsRoot } from '../../../support/recordings.ts';
 
@@ -39,7 +36,7 @@ describe('a streaming run as the MLCommons runner leaves one', () => {
   test('is read back as it was written', async () => {
     const path = join(folder, 'a');
     writeMlcStreamingRun(path, run);
-    writeMlcResults(path, formatMlcResults(figures));
+    writeResults(path, formatMlcResults(figures));
     const recording = await openMlcommons(path);
     const [trial] = recording.trials!;
     expect(trial!.wakeword).toEqual({ detections_ms: run.detections_ms, truth: run.sound.words, busy: run.busy });

@@ -375,6 +375,14 @@ export function parseRig(content: string, where: string): Rig {
       );
     }
   }
+  if (dut.mode !== 'energy' && parsed.trigger.sync !== undefined && parsed.trigger.sync !== 'none') {
+    fail(
+      'rig.trigger',
+      ['trigger', 'sync'],
+      `the ${dut.mode} run has no samples whose clock a pattern could relate`,
+      'leave `sync` out, or run `mode: energy`',
+    );
+  }
   if (dut.connection === 'pty' && !isEmulated) {
     fail(
       'rig.invalid',

@@ -114,6 +114,9 @@ describe('the rig file', () => {
       expect(parseRig(`version: 1\ndut: {connection: pty, ${key}}\n`, 'rig.yaml').dut.connection).toBe('pty');
     }
     expect(failure('version: 1\ntrigger:\n  gpio: {chip: gpiochip0, line: 3}\n').where).toBe('rig.yaml:3');
+    const unmeasured = failure('version: 1\ndut: {connection: pty, mode: accuracy}\ntrigger:\n  sync: pattern\n');
+    expect(unmeasured.where).toBe('rig.yaml:4');
+    expect(unmeasured.message).toContain('no samples');
     expect(failure('version: 1\ndut: {connection: pty}\ntrigger: {source: cts, file: a.vcd}\n').code).toBe(
       'rig.trigger',
     );

@@ -164,9 +164,15 @@ export class IoManager {
     await this.command('record_detections');
   }
 
-  /** Falling edges of the wake word pin since `recordDetections`, in s on the board's clock (resolution 1 ms). */
+  /**
+   * Falling edges of the wake word pin since `recordDetections`, in s on the board's clock (resolution 1 ms).
+   * @throws DeviceError `io.protocol` where one of them is no time: the first is time 0 of all others
+   */
   async detections(): Promise<number[]> {
-    return integersOf(await this.command('print_detections')).map((ms) => ms / 1000);
+    const lines = await this.command('print_detections');
+    const damaged = lines.find((line) => /\d/.test(line) && integersOf([line]).length === 0);
+    if (damaged !== undefined) throw this.#protocol('print_detections', damaged);
+    return integersOf(lines).map((ms) => ms / 1000);
   }
 
   /** When the DUT was awake since `recordDetections`. */

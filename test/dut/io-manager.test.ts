@@ -76,6 +76,16 @@ describe('the interface board', () => {
     expect(duty.stop_s[8]).toBeCloseTo(9.5, 4);
   });
 
+  test('is not believed where a detection is no time', async () => {
+    const { time, manager, board } = relayedDut({ kind: 'interface-board', files });
+    await time.run(manager.open());
+    await time.advance(500);
+    await time.run(manager.recordDetections());
+    board.edge('fall', time.now_ns() / 1e9 - 0.3);
+    await time.advance(500);
+    expect(await time.run(codeOf(manager.detections()))).toBe('io.protocol');
+  });
+
   test('says when it cannot play', async () => {
     const { time, manager } = relayedDut({ kind: 'interface-board' });
     expect(await time.run(codeOf(manager.play('none.wav', 1)))).toBe('io.play');

@@ -44,7 +44,8 @@ export class IoManagerEmulator {
   readonly #dut: ByteStream;
   readonly #options: IoManagerEmulatorOptions;
   readonly #time: TimeSource;
-  readonly #start_ns: number;
+  /** Its time 0, on the clock of its TimeSource. */
+  readonly start_ns: number;
   readonly #removeListeners: (() => void)[];
   readonly #pending: string[] = [];
   #text = '';
@@ -72,7 +73,7 @@ export class IoManagerEmulator {
     this.#dut = dut;
     this.#options = options;
     this.#time = options.time ?? realTime;
-    this.#start_ns = this.#time.now_ns();
+    this.start_ns = this.#time.now_ns();
     this.#removeListeners = [
       host.onData((chunk) => this.#receive(chunk)),
       dut.onData((chunk) => this.#receiveFromDut(chunk)),
@@ -106,7 +107,7 @@ export class IoManagerEmulator {
   }
 
   #at(time_s: number, action: () => void): void {
-    const wait_ms = (time_s - (this.#time.now_ns() - this.#start_ns) / 1e9) * 1000;
+    const wait_ms = (time_s - (this.#time.now_ns() - this.start_ns) / 1e9) * 1000;
     if (wait_ms <= 0) action();
     else this.#time.after(wait_ms, action);
   }
@@ -162,7 +163,7 @@ export class IoManagerEmulator {
         break;
       case 'record_detections':
         this.#isRecording = true;
-        this.#recordStart_s = (this.#time.now_ns() - this.#start_ns) / 1e9;
+        this.#recordStart_s = (this.#time.now_ns() - this.start_ns) / 1e9;
         this.#detections_s = [];
         this.#dutyStarts_s = [];
         this.#dutyStops_s = [];

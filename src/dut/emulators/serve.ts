@@ -75,10 +75,12 @@ export async function serveDut(options: {
           files: network === wakewordNetwork ? { [simulatedSoundFile(duration_s)]: { duration_s } } : {},
           onPlay: () => ear.hear(simulatedSound(duration_s), (realTime.now_ns() - emulator.start_ns) / 1e9),
         });
+  /** A time of the DUT as the board counts it, which is a little older. */
+  const ofBoard_s = (time_s: number) => time_s + (emulator.start_ns - board!.start_ns) / 1e9;
   const ear = new WakewordEar(
     {
-      wakeword: (polarity, at_s) => board?.edge(polarity, at_s),
-      processing: (polarity, at_s) => board?.dutyEdge(polarity, at_s),
+      wakeword: (polarity, at_s) => board?.edge(polarity, ofBoard_s(at_s)),
+      processing: (polarity, at_s) => board?.dutyEdge(polarity, ofBoard_s(at_s)),
     },
     world,
   );
@@ -90,7 +92,7 @@ export async function serveDut(options: {
     outside: world,
     onListen: (isListening, at_s) => ear.listen(isListening, at_s),
     // The interface board is wired to the pin of the wakeword instead.
-    onEdge: (polarity, time_s) => ioManager === 'uno' && board?.edge(polarity, time_s),
+    onEdge: (polarity, time_s) => ioManager === 'uno' && board?.edge(polarity, ofBoard_s(time_s)),
   });
   try {
     await world.listen(pty.path, emulator);

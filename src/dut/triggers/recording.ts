@@ -178,7 +178,7 @@ export class RecordingFileSource implements TriggerSource {
   /**
    * The edges of the file, once it is there. Nothing where `interrupt` ends the wait.
    * @param check called with what the file can show, before its edges are read
-   * @throws DeviceError `trigger.recording-missing` where none comes in time; what `check`, `openLogicRecording` and
+   * @throws DeviceError `trigger.recording-missing` where none is complete in time; what `check`, `openLogicRecording` and
    * `recordedEdges` throw
    */
   async *collect(check: (description: TriggerDescription) => void, interrupt?: AbortSignal): AsyncGenerator<EdgeBatch> {
@@ -201,8 +201,11 @@ export class RecordingFileSource implements TriggerSource {
       const isNew = found !== null && found.mtimeMs >= this.#started_ms - fileTime_ms;
       const now = isNew && found.size > 0 ? `${found.size} ${found.mtimeMs}` : null;
       if (now !== null && now === last) return true;
+      // A file that is seen for the first time may be complete.
+      const isPromising = now !== null && last === null;
       last = now;
-      if (now === null && this.#time.now_ns() >= deadline_ns) throw this.#missing(found !== null);
+      if (this.#time.now_ns() >= deadline_ns && !isPromising)
+        throw this.#missing(found === null ? null : isNew ? 'grows' : 'old');
       if (now === null && !isTold) {
         isTold = true;
         onWait?.(`waiting up to ${wait_s} s for ${this.#path}: stop the logic analyser and save its recording there`);
@@ -211,10 +214,11 @@ export class RecordingFileSource implements TriggerSource {
     }
   }
 
-  #missing(isOld: boolean): DeviceError {
+  #missing(file: 'old' | 'grows' | null): DeviceError {
+    const reason = { old: '; the file there is older than the run', grows: '; the file there is still being written' };
     return new DeviceError('trigger.recording-missing', {
       where: this.#path,
-      problem: `no recording came within ${this.#options.wait_s} s after the run${isOld ? '; the file there is older than the run' : ''}`,
+      problem: `no recording came within ${this.#options.wait_s} s after the run${file === null ? '' : reason[file]}`,
       remedy: 'join it when it is there: `joulemark score <run folder> --edges <recording>`',
     });
   }

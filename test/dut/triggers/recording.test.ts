@@ -1,4 +1,4 @@
-import { utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -246,6 +246,23 @@ describe('a logic analyser that writes its file after the run', () => {
     const stale = new RecordingFileSource(old, { lines, wait_s: 1, time: hurried() });
     await stale.start();
     await expect(collected(stale)).rejects.toMatchObject({ message: expect.stringContaining('older than the run') });
+  });
+
+  test('and never stops writing, is not waited for longer than one that has none', async () => {
+    const path = fileOf('$date today $end');
+    const growing = setInterval(() => appendFileSync(path, ' '), 1);
+    const endless = new RecordingFileSource(path, { lines, wait_s: 2, time: hurried() });
+    await endless.start();
+    await expect(collected(endless).finally(() => clearInterval(growing))).rejects.toMatchObject({
+      code: 'trigger.recording-missing',
+      message: expect.stringContaining('still being written'),
+    });
+  });
+
+  test('is read without a wait where it is complete already', async () => {
+    const complete = new RecordingFileSource(fileOf(vcd), { lines, wait_s: 0, time: hurried() });
+    await complete.start();
+    expect(await collected(complete)).toHaveLength(5);
   });
 
   test('is not waited for after an interruption', async () => {

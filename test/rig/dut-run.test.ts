@@ -14,6 +14,7 @@ import { memoryPair } from '../../src/transport/memory.ts';
 import { openPty } from '../../src/transport/pty.ts';
 import { temporaryFolder } from '../support/energyrunner-folder.ts';
 import { noPty } from '../support/pty.ts';
+import { watchedSupply } from '../support/watched-supply.ts';
 
 if (noPty) console.warn(`tests of runs over PTYs are skipped: ${noPty}`);
 
@@ -57,25 +58,9 @@ async function run({
     outside: world,
     onEdge: (polarity, time_s) => board?.edge(polarity, time_s),
   });
-  const powers: boolean[] = [];
+  const { powers, dut } = watchedSupply(emulator);
   if (hasPin) {
-    await world.listen(pty.path, {
-      start_ns: emulator.start_ns,
-      get settled_s() {
-        return emulator.settled_s;
-      },
-      get isOn() {
-        return powers.at(-1) ?? true;
-      },
-      powerOn: () => {
-        powers.push(true);
-        emulator.powerOn();
-      },
-      powerOff: () => {
-        powers.push(false);
-        emulator.powerOff();
-      },
-    });
+    await world.listen(pty.path, dut);
   }
   const path = join(folder, `run-${runs++}`);
   const rigText = `version: 1

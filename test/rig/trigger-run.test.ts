@@ -19,6 +19,7 @@ import { realTime } from '../../src/transport/time.ts';
 import { temporaryFolder } from '../support/energyrunner-folder.ts';
 import { vcdOf } from '../support/logic-recording.ts';
 import { noPty } from '../support/pty.ts';
+import { watchedSupply } from '../support/watched-supply.ts';
 
 /** Pseudo-terminals have no control lines: those of a real port, for the tests that need them. */
 let controlLines: (() => { cts: boolean; dsr: boolean }) | null = null;
@@ -83,24 +84,8 @@ async function run(
       onEdge(edge);
     },
   });
-  const powers: boolean[] = [];
-  await world.listen(pty.path, {
-    start_ns: emulator.start_ns,
-    get settled_s() {
-      return emulator.settled_s;
-    },
-    get isOn() {
-      return powers.at(-1) ?? true;
-    },
-    powerOn: () => {
-      powers.push(true);
-      emulator.powerOn();
-    },
-    powerOff: () => {
-      powers.push(false);
-      emulator.powerOff();
-    },
-  });
+  const { powers, dut } = watchedSupply(emulator);
+  await world.listen(pty.path, dut);
   const vcd = (line: string) => {
     const zero_ns = edges[0]!.at_ns;
     const changes_s = edges.map(({ at_ns }) => (at_ns - zero_ns) / 1e9);
